@@ -1,0 +1,176 @@
+"""What a contract says, as the rest of the code sees it.
+
+The values come from the Open Data Contract Standard files beside this module (see ``loader``); nothing here names a
+feed or a column.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+
+
+class Kind(StrEnum):
+    """How a column's text is cleaned, checked and stored."""
+
+    TEXT = "text"
+    NAME = "name"  # a person's or body's name: dots and blanks are normalised
+    IDENTIFIER = "identifier"  # a key or number that is text: NFKC, no more
+    CODE = "code"  # a value of a code list
+    DIVISION = "division"  # six-digit administrative division
+    USCC = "uscc"  # unified social credit code
+    CERT_TYPE = "cert_type"  # the code list of document types; decides how CERTNO is read
+    CERTNO = "certno"  # identity number
+    MOBILE = "mobile"
+    DATE = "date"
+    DATETIME = "datetime"
+    INTEGER = "integer"
+    NUMBER = "number"
+    MONEY = "money"  # two decimals, yuan; the file's unit may be 10,000 yuan
+    FLAG = "flag"
+
+
+@dataclass(frozen=True)
+class CodeList:
+    """One code list. ``codes`` maps a code to its Chinese label, ``spellings`` every accepted text to its code.
+
+    With ``prefix_length`` a longer code that begins with a listed one is accepted. ``open`` lists accept any code
+    and remark upon the unlisted ones.
+    """
+
+    name: str
+    codes: Mapping[str, str]
+    spellings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a feed."""
+
+    name: str
+    label: str
+    kind: Kind
+    aliases: tuple[str, ...] = ()
+    required: bool = False
+    key: bool = False
+    personal: bool = False  # a direct identifier: goes to the vault, never to landing
+    max_length: int | None = None
+    min_length: int | None = None
+    pattern: str | None = None  # anchored; what it costs to miss it is pattern_code
+    pattern_code: str = "E_PATTERN"  # or W_CODE_LOCAL
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    maximum_year: bool = False  # the upper bound is the year of the delivery's created date
+    may_lie_ahead: bool = False  # dates only: later than created is fine
+    code_list: CodeList | None = None
+    code_match: str = (
+        "exact"  # exact | prefix (a longer code that begins with a listed one is local) | open | first_two
+    )
+    strip_leading_zeros: bool = False
+    default_zero: bool = False  # a missing column or value counts as 0
+    uscc_first: str | None = None  # regular expression that a USCC must match besides its check character
+    sql_type: str = "text"
+    description: str = ""
+    description_zh: str = ""
+
+
+@dataclass(frozen=True)
+class SumRule:
+    """A money or count identity: left (op) right within a tolerance; ``hard`` rejects (E_SUM), else W_SUM.
+
+    ``left`` and ``right`` map column names to +1 or -1; a missing value counts as 0. ``when_any`` lists columns of
+    which at least one must be given for the rule to apply.
+    """
+
+    name: str
+    left: Mapping[str, int]
+    right: Mapping[str, int]
+    op: str  # "=" or "<="
+    tolerance: Decimal
+    hard: bool
+    when_any: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OrderRule:
+    """``later`` must not lie before ``earlier``: E_ORDER, named after ``later``."""
+
+    earlier: str
+    later: str
+
+
+@dataclass(frozen=True)
+class SignRule:
+    """Columns are >= 0 where ``reversal_column`` has no value and <= 0 where it has one (E_RANGE)."""
+
+    reversal_column: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One feed of a source: its columns in file order, and its rules."""
+
+    source: str
+    name: str
+    label: str
+    kind: str  # register | events
+    versions: tuple[int, ...]  # supported major versions
+    columns: tuple[Column, ...]
+    dropped: frozenset[str] = frozenset()  # lower-case headers removed at the door
+    required_in_snapshot: bool = False
+    tolerance: Decimal = Decimal("0.05")
+    sums: tuple[SumRule, ...] = ()
+    orders: tuple[OrderRule, ...] = ()
+    signs: tuple[SignRule, ...] = ()
+    description: str = ""
+    description_zh: str = ""
+    purpose: str = ""
+    retention: str = ""
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Columns by name."""
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def keys(self) -> tuple[Column, ...]:
+        """The key columns, in file order."""
+        return tuple(column for column in self.columns if column.key)
+
+    @cached_property
+    def landed(self) -> tuple[Column, ...]:
+        """The columns that reach the landing table: all but direct identifiers."""
+        return tuple(column for column in self.columns if not column.personal)
+
+    def first(self, kind: Kind) -> Column | None:
+        """The first column of a kind, or None."""
+        return next((column for column in self.columns if column.kind is kind), None)
+
+    @property
+    def has_person(self) -> bool:
+        """Whether rows carry an identity number, hence a ``person_key``."""
+        return self.first(Kind.CERTNO) is not None
+
+    @property
+    def table(self) -> str:
+        """Name of the landing table: ``<source>_<feed>``."""
+        return f"{self.source}_{self.name}"
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """All feeds and code lists."""
+
+    feeds: Mapping[tuple[str, str], Feed]
+    code_lists: Mapping[str, CodeList]
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources, sorted."""
+        return tuple(sorted({source for source, _ in self.feeds}))
+
+    def of_source(self, source: str) -> tuple[Feed, ...]:
+        """The feeds of a source, sorted by name."""
+        return tuple(feed for (owner, _), feed in sorted(self.feeds.items()) if owner == source)
