@@ -65,7 +65,7 @@ class Column:
     may_lie_ahead: bool = False  # dates only: later than created is fine
     code_list: CodeList | None = None
     code_match: str = (
-        "exact"  # exact | prefix (a longer code that begins with a listed one is local) | open | first_two
+        "exact"  # exact | prefix (longer ones are local) | open | first_two
     )
     strip_leading_zeros: bool = False
     default_zero: bool = False  # a missing column or value counts as 0
