@@ -1,0 +1,33 @@
+"""The audit of a build: Great Expectations on its figures, after dbt's own tests and before publication."""
+
+import psycopg
+
+from expectations import figures, runner
+
+
+def audit(dsn: str, build: str) -> list[runner.Result]:
+    """Run the figures' suites on a build schema and store every result.
+
+    Args:
+        dsn: libpq connection string.
+        build: The build schema, which nobody reads yet.
+
+    Returns:
+        The critical results that failed; empty when the build may be published.
+    """
+    with psycopg.connect(dsn) as conn:
+        present = {
+            str(name)
+            for (name,) in conn.execute(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [build]
+            )
+        }
+    results = [
+        result
+        for table, suite in figures.suites().items()
+        if table in present
+        for result in runner.run(dsn, build, table, table, suite)
+    ]
+    with psycopg.connect(dsn) as conn:
+        runner.store(conn, results, build=build)
+    return [result for result in results if result.stops]

@@ -1,0 +1,55 @@
+"""The part of a feed's suite that follows from its contract.
+
+The row checks of ingestion have removed every row that breaks these rules, so a failure here means that the two
+readings of the contract disagree. It is recorded as a warning and somebody looks at the code, not at the sender.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ingest.contracts import Column, Feed, Kind
+
+if TYPE_CHECKING:
+    from great_expectations.expectations.expectation import Expectation
+
+WARNING = "warning"
+
+
+def base_suite(feed: Feed) -> "list[Expectation]":
+    """Expectations on presence, domains, bounds and the key of a feed's landing batch."""
+    import great_expectations.expectations as gxe
+
+    suite: list[Expectation] = []
+    if feed.has_person:
+        suite.append(gxe.ExpectColumnValuesToNotBeNull(column="person_key", severity=WARNING))
+    for column in feed.landed:
+        suite.extend(_column(column))
+    keys = [column.name for column in feed.keys]
+    if len(keys) == 1:
+        suite.append(gxe.ExpectColumnValuesToBeUnique(column=keys[0], severity=WARNING))
+    else:
+        suite.append(gxe.ExpectCompoundColumnsToBeUnique(column_list=keys, severity=WARNING))
+    return suite
+
+
+def _column(column: Column) -> "Iterator[Expectation]":
+    import great_expectations.expectations as gxe
+
+    if column.required:
+        yield gxe.ExpectColumnValuesToNotBeNull(column=column.name, severity=WARNING)
+    if column.code_list is not None and column.code_match == "exact":
+        yield gxe.ExpectColumnValuesToBeInSet(
+            column=column.name, value_set=sorted(column.code_list.codes), severity=WARNING
+        )
+    if column.kind in {Kind.INTEGER, Kind.NUMBER, Kind.MONEY} and (
+        column.minimum is not None or column.maximum is not None
+    ):
+        yield gxe.ExpectColumnValuesToBeBetween(
+            column=column.name,
+            min_value=None if column.minimum is None else float(column.minimum),
+            max_value=None if column.maximum is None else float(column.maximum),
+            severity=WARNING,
+        )
+    if column.kind is Kind.DATE:
+        # Literal 1900 is the interface's lower bound of every date.
+        yield gxe.ExpectColumnMinToBeBetween(column=column.name, min_value="1900-01-01", severity=WARNING)

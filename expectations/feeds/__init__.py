@@ -1,0 +1,1 @@
+"""One module a feed, named ``<source>_<feed>``: ``expectations(facts)`` returns what it adds to the base suite."""

@@ -1,0 +1,52 @@
+"""Members: the two critical signs of a broken export, and the usual shares."""
+
+from typing import TYPE_CHECKING
+
+from expectations.own import CRITICAL, Facts, filled, no_rows, one_day_spike, volume
+
+if TYPE_CHECKING:
+    from great_expectations.expectations.expectation import Expectation
+
+ORPHAN_SHARE = 0.40
+FILLED_IN_SHARE = 0.30
+FILLED_IN_ROWS = 200
+
+
+def expectations(facts: Facts) -> "list[Expectation]":
+    """What the member feed must satisfy beside its contract."""
+    suite = [
+        *volume(facts),
+        filled("sex", 0.8),
+        filled("birth_date", 0.5),
+        filled("education", 0.5),
+        one_day_spike("joined_on"),
+        no_rows(
+            f"""
+            SELECT count(*) AS filled_in FROM {{batch}} WHERE joined_on = DATE '{facts.created_date.isoformat()}'
+            HAVING count(*) > {FILLED_IN_SHARE} * (SELECT count(*) FROM {{batch}})
+                AND (SELECT count(*) FROM {{batch}}) >= {FILLED_IN_ROWS}
+            """,
+            name="joined_on_is_not_the_export_day",
+            description=f"Of at least {FILLED_IN_ROWS} members not more than {FILLED_IN_SHARE:.0%} joined on the day "
+            "the delivery was created: the export filled in its own date.",
+            severity=CRITICAL,
+        ),
+    ]
+    if facts.mode == "snapshot" and "organisation" in facts.tables:
+        suite.append(
+            no_rows(
+                f"""
+                SELECT count(*) AS orphans FROM {{batch}} AS member
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM {facts.tables["organisation"]} AS organisation
+                    WHERE organisation.org_code = member.org_code
+                )
+                HAVING count(*) > {ORPHAN_SHARE} * (SELECT count(*) FROM {{batch}})
+                """,
+                name="members_belong_to_delivered_organisations",
+                description=f"In a snapshot not more than {ORPHAN_SHARE:.0%} of the members' org_code are missing "
+                "from the delivery's organisations.",
+                severity=CRITICAL,
+            )
+        )
+    return suite

@@ -1,0 +1,28 @@
+"""Enrolments: volume, dates inside the period, presence of hours and results."""
+
+from typing import TYPE_CHECKING
+
+from expectations.own import Facts, filled, inside_period, no_rows, one_day_spike, sum_near_previous, volume
+
+if TYPE_CHECKING:
+    from great_expectations.expectations.expectation import Expectation
+
+
+def expectations(facts: Facts) -> "list[Expectation]":
+    """What the enrolment feed must satisfy beside its contract."""
+    return [
+        *volume(facts),
+        filled("attended_hours", 0.5),
+        filled("funding_source", 0.5),
+        inside_period(facts, "started_on"),
+        one_day_spike("started_on", 0.5),
+        sum_near_previous(facts, "subsidy_amount"),
+        no_rows(
+            """
+            SELECT count(*) AS over FROM {batch} WHERE attended_hours > planned_hours
+            HAVING count(*) > 0.1 * (SELECT count(*) FROM {batch})
+            """,
+            name="attended_within_planned",
+            description="Attended hours exceed the planned ones in at most 10 % of rows.",
+        ),
+    ]
