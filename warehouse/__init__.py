@@ -1,0 +1,1 @@
+"""Running the warehouse: server, pass, build, publication, command line."""

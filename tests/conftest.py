@@ -1,0 +1,40 @@
+"""What every test may use: settings of its own, and a database of its own on one embedded PostgreSQL a worker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+
+from ingest.settings import Settings
+from warehouse import server
+
+
+@pytest.fixture(scope="session")
+def server_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings whose embedded server runs while the session does (one a worker of pytest-xdist)."""
+    settings = Settings(home=tmp_path_factory.mktemp("server"), dsn=None)
+    server.ensure_running(settings)
+    yield settings
+    server.stop(settings)
+
+
+@pytest.fixture
+def database(server_settings: Settings, request: pytest.FixtureRequest) -> Iterator[str]:
+    """DSN of a fresh, empty database, gone after the test."""
+    name = f"test_{abs(hash(request.node.nodeid)):x}"
+    admin = server.database_dsn(server_settings, "warehouse")
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield server.database_dsn(server_settings, name)
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def settings(database: str, tmp_path: Path) -> Settings:
+    """Settings with a home and a database of the test's own (``WAREHOUSE_DSN``), and a fixed key."""
+    return Settings(home=tmp_path / "home", dsn=SecretStr(database), key=SecretStr("test-key-" + "0" * 32))
