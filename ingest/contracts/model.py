@@ -5,10 +5,15 @@ feed or a column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+
+
+def header_key(text: str) -> str:
+    """A header as it is compared: without blanks, tabs and marks around or inside it, lower case."""
+    return "".join(text.split()).strip("\ufeff\u200b\u3000").lower()
 
 
 class Kind(StrEnum):
@@ -33,15 +38,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class CodeList:
-    """One code list. ``codes`` maps a code to its Chinese label, ``spellings`` every accepted text to its code.
+    """One code list.
 
-    With ``prefix_length`` a longer code that begins with a listed one is accepted. ``open`` lists accept any code
-    and remark upon the unlisted ones.
+    ``codes`` maps a code to its Chinese label, ``spellings`` every accepted text (code, label, further spelling; all
+    in NFKC) to its code. ``extra`` holds the further columns of the file, by column and code, empty cells left out.
     """
 
     name: str
     codes: Mapping[str, str]
     spellings: Mapping[str, str]
+    extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,21 +64,20 @@ class Column:
     max_length: int | None = None
     min_length: int | None = None
     pattern: str | None = None  # anchored; what it costs to miss it is pattern_code
-    pattern_code: str = "E_PATTERN"  # or W_CODE_LOCAL
+    pattern_code: str = "E_PATTERN"  # or W_CODE_LOCAL (kept), W_MOBILE (no value)
     minimum: Decimal | None = None
     maximum: Decimal | None = None
     maximum_year: bool = False  # the upper bound is the year of the delivery's created date
     may_lie_ahead: bool = False  # dates only: later than created is fine
     code_list: CodeList | None = None
-    code_match: str = (
-        "exact"  # exact | prefix (longer ones are local) | open | first_two
-    )
+    code_match: str = "exact"  # exact | prefix (longer ones are local) | open | first_two
     strip_leading_zeros: bool = False
     default_zero: bool = False  # a missing column or value counts as 0
     uscc_first: str | None = None  # regular expression that a USCC must match besides its check character
     sql_type: str = "text"
     description: str = ""
     description_zh: str = ""
+    classification: str = "internal"  # public | internal | personal | health | direct_identifier
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ class Feed:
     description_zh: str = ""
     purpose: str = ""
     retention: str = ""
+    version: str = "1.0.0"  # of the contract itself
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
@@ -143,6 +149,15 @@ class Feed:
     def landed(self) -> tuple[Column, ...]:
         """The columns that reach the landing table: all but direct identifiers."""
         return tuple(column for column in self.columns if not column.personal)
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """Column names by every header they may stand under, as ``header_key`` spells it."""
+        return {
+            header_key(text): column.name
+            for column in self.columns
+            for text in (column.name, column.label, *column.aliases)
+        }
 
     def first(self, kind: Kind) -> Column | None:
         """The first column of a kind, or None."""
