@@ -1,0 +1,41 @@
+{# In a full refresh every delivery is new to the tables, whatever the schema held before. #}
+with
+
+delivery as (
+    select * from {{ ref('stg_ops__build_delivery') }}
+),
+
+by_delivery as (
+    select
+        delivery_id,
+        name,
+        source,
+        sender,
+        month,
+        mode,
+        created,
+        bool_or(state = 'input') as is_input,
+        bool_or(state = 'done') as is_done
+    from delivery
+    group by delivery_id, name, source, sender, month, mode, created
+),
+
+difference as (
+    select delivery_id, name, source, sender, month, mode, created
+    from by_delivery
+    where is_input {{ 'or' if flags.FULL_REFRESH else '<>' }} is_done
+    {{ carried_over(['delivery_id', 'name', 'source', 'sender', 'month', 'mode', 'created']) }}
+),
+
+final as (
+    select
+        difference.*,
+        exists (
+            select 1 from delivery where delivery.delivery_id = difference.delivery_id and delivery.state = 'input'
+        ) as is_input,
+        build.generation
+    from difference
+    cross join {{ ref('stg_ops__build') }} as build
+)
+
+select * from final
