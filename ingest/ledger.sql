@@ -35,7 +35,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS arrival_holder ON ops.arrival (name) WHERE hol
 
 CREATE TABLE IF NOT EXISTS ops.file (
     arrival_id integer NOT NULL REFERENCES ops.arrival,
-    path text COLLATE "C" NOT NULL,
+    file_no smallint NOT NULL,           -- place in the manifest's list; landing rows carry it
+    path text COLLATE "C" NOT NULL,      -- two sheets of one workbook share it
     feed text NOT NULL,
     rows_read bigint NOT NULL,
     rows_loaded bigint NOT NULL,
@@ -44,26 +45,28 @@ CREATE TABLE IF NOT EXISTS ops.file (
     bytes bigint NOT NULL,
     hash text NOT NULL,
     unknown_columns text[] NOT NULL DEFAULT '{}',
-    PRIMARY KEY (arrival_id, path),
+    PRIMARY KEY (arrival_id, file_no),
     CHECK (rows_read = rows_loaded + rows_rejected)
 );
 
 CREATE TABLE IF NOT EXISTS ops.rejection (
     arrival_id integer NOT NULL REFERENCES ops.arrival,
+    file_no smallint NOT NULL,
     path text COLLATE "C" NOT NULL,
     feed text NOT NULL,
     line_number bigint NOT NULL,
     reasons text[] NOT NULL,             -- CODE:column, or CODE
     raw bytea NOT NULL,                  -- the row as delivered, sealed with the vault's key
-    PRIMARY KEY (arrival_id, path, line_number)
+    PRIMARY KEY (arrival_id, file_no, line_number)
 );
 
 CREATE TABLE IF NOT EXISTS ops.warning (
     arrival_id integer NOT NULL REFERENCES ops.arrival,
+    file_no smallint NOT NULL,
     path text COLLATE "C" NOT NULL,
     line_number bigint NOT NULL,         -- 0: about the file
     codes text[] NOT NULL,               -- CODE:column, or CODE
-    PRIMARY KEY (arrival_id, path, line_number)
+    PRIMARY KEY (arrival_id, file_no, line_number)
 );
 
 CREATE TABLE IF NOT EXISTS ops.step (
@@ -98,12 +101,16 @@ CREATE TABLE IF NOT EXISTS ops.publication (
     is_current boolean NOT NULL
 );
 
+CREATE UNIQUE INDEX IF NOT EXISTS publication_current ON ops.publication (is_current) WHERE is_current;
+
 -- One row a build schema: what it holds.
 CREATE TABLE IF NOT EXISTS ops.build (
     build text PRIMARY KEY,
     ledger_hash text,                    -- of the last state that was completed and audited
     started_at timestamptz,
     completed_at timestamptz,            -- null while a build runs, or after it failed
+    code_hash text,                      -- of dbt's project and the contracts, when it was last complete
+    token text,                          -- of the last plan: whoever holds an older one has been overtaken
     months_asked date[] NOT NULL DEFAULT '{}'   -- months to rebuild whatever changed (warehouse rebuild --month)
 );
 
@@ -122,6 +129,20 @@ CREATE TABLE IF NOT EXISTS ops.build_delivery (
     PRIMARY KEY (build, state, delivery_id)
 );
 
+-- How each dbt node of each build fared, tests included.
+CREATE TABLE IF NOT EXISTS ops.dbt_result (
+    build text NOT NULL,
+    token text NOT NULL,                 -- of the plan that dbt ran for
+    node text NOT NULL,
+    resource_type text NOT NULL,         -- model, seed, test
+    status text NOT NULL,                -- success, error, skipped; of tests: pass, warn, fail, error
+    failures bigint,                     -- of tests: rows that fail
+    seconds numeric NOT NULL,
+    message text,
+    run_at timestamptz NOT NULL,
+    PRIMARY KEY (token, node)
+);
+
 CREATE TABLE IF NOT EXISTS vault.person (
     person_key uuid PRIMARY KEY,
     sealed bytea NOT NULL,               -- JSON {cert_type, certno, name, mobile, …} of the latest delivery
@@ -135,6 +156,16 @@ CREATE TABLE IF NOT EXISTS vault.access (
     person_key uuid NOT NULL,
     reason text NOT NULL
 );
+
+-- The only way of a case worker to a person's identifiers: sealed, for whoever also has the key, and written down.
+CREATE OR REPLACE FUNCTION vault.open_person(wanted uuid, reason text) RETURNS bytea
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO vault.access (person_key, reason) VALUES (wanted, reason);
+    SELECT sealed FROM vault.person WHERE person_key = wanted;
+$$;
+
+REVOKE ALL ON FUNCTION vault.open_person FROM PUBLIC;
 
 CREATE OR REPLACE VIEW ops.delivery AS
 SELECT DISTINCT ON (name)

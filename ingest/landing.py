@@ -1,0 +1,344 @@
+"""Landing: accepted rows as cleaned, one table a feed, one partition a delivery.
+
+A delivery's rows are copied into BATCH tables that stand alone; acceptance attaches them to the feed's table. Until
+then nobody sees them, and a refused delivery's are dropped. Rejected rows and warnings wait beside them.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from ingest.contracts.model import Contracts, Feed
+from ingest.errors import WarehouseError
+
+SCHEMA = "landing"
+#: Where a row comes from, and what its cleaned content hashes to.
+PROVENANCE = {
+    "delivery_id": "integer",
+    "file_no": "smallint",  # place of the file in the manifest's list
+    "line_number": "bigint",
+    "content_hash": "bigint",
+}
+#: The person a row speaks of, where its feed carries an identity number.
+PERSON = {"person_key": "uuid", "person_sex": "text", "person_birth_year": "smallint"}
+
+#: Types that may follow a type without harm to what has landed. Numerics and texts with a size: see ``_widens``.
+_WIDER = {
+    "smallint": {"integer", "bigint"},
+    "integer": {"bigint"},
+    "character varying": {"text"},
+    "date": {"timestamp without time zone"},
+}
+#: Bytes that COPY's text format writes with a backslash.
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def columns(feed: Feed) -> dict[str, str]:
+    """Columns of a feed's landing table with their SQL types."""
+    person = PERSON if feed.has_person else {}
+    return {**PROVENANCE, **person, **{column.name: column.sql_type for column in feed.landed}}
+
+
+def layout(contracts: Contracts) -> dict[str, dict[str, str]]:
+    """All landing tables with their columns."""
+    return {feed.table: columns(feed) for _, feed in sorted(contracts.feeds.items())}
+
+
+# --- the feeds' tables -----------------------------------------------------------------------------------------------
+
+
+def evolve(conn: psycopg.Connection, contracts: Contracts) -> None:
+    """Create the feeds' tables; add columns and widen types where a contract grew.
+
+    A column that a contract no longer lists stays: nothing that landed is dropped.
+
+    Raises:
+        WarehouseError: A type changes in a way that what has landed may not fit.
+    """
+    for table, wanted in layout(contracts).items():
+        relation = sql.Identifier(SCHEMA, table)
+        standing = _types(conn, f"{SCHEMA}.{table}")
+        if not standing:
+            conn.execute(
+                sql.SQL("CREATE TABLE {} ({}) PARTITION BY LIST (delivery_id)").format(
+                    relation,
+                    sql.SQL(", ").join(
+                        sql.SQL("{} {}").format(
+                            sql.Identifier(name), sql.SQL(kind + (" NOT NULL" if name in PROVENANCE else ""))
+                        )
+                        for name, kind in wanted.items()
+                    ),
+                )
+            )
+            continue
+        for name, kind in wanted.items():
+            column, type_ = sql.Identifier(name), sql.SQL(kind)
+            if name not in standing:
+                conn.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(relation, column, type_))
+            elif (now := standing[name]) != (then := _canonical(conn, kind)):
+                if not _widens(now, then):
+                    raise WarehouseError(
+                        f"The contract makes {SCHEMA}.{table}.{name} {then}, but rows have landed as {now}: a column "
+                        "may only become wider. Give the new meaning a new column."
+                    )
+                conn.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(relation, column, type_))
+
+
+def _types(conn: psycopg.Connection, relation: str) -> dict[str, str]:
+    return dict(
+        conn.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+            " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+            [relation],
+        ).fetchall()
+    )
+
+
+def _canonical(conn: psycopg.Connection, kind: str) -> str:
+    """A type's name as the database spells it."""
+    cursor = conn.execute(sql.SQL("SELECT CAST(NULL AS {})").format(sql.SQL(kind)))
+    oid, modifier = cursor.description[0].type_code, cursor.pgresult.fmod(0)  # type: ignore[index,union-attr]
+    (name,) = conn.execute("SELECT format_type(%s, %s)", [oid, modifier]).fetchone()  # type: ignore[misc]
+    return name
+
+
+def _widens(now: str, then: str) -> bool:
+    base, _, size = now.partition("(")
+    new_base, _, new_size = then.partition("(")
+    if base != new_base:
+        return new_base in _WIDER.get(base, ()) and not new_size
+    old, new = ([int(number) for number in re.findall(r"\d+", text)] for text in (size, new_size))
+    if not new:
+        return True
+    if not old:
+        return False
+    # numeric(p, s): neither the digits before the point nor those behind it may become fewer
+    precision, scale = old[0], old[1] if len(old) > 1 else 0
+    new_precision, new_scale = new[0], new[1] if len(new) > 1 else 0
+    return new_scale >= scale and new_precision - new_scale >= precision - scale
+
+
+# --- the batch of one arrival ----------------------------------------------------------------------------------------
+
+
+def leftovers(conn: psycopg.Connection, arrival_id: int | None = None) -> list[tuple[int, str]]:
+    """(arrival, table) of tables that a load made and no acceptance attached."""
+    found = conn.execute(
+        r"""
+        SELECT substring(c.relname FROM '_([0-9]+)(?:_[a-z]+)?$')::integer AS arrival_id,
+            format('%%I.%%I', n.nspname, c.relname)
+        FROM pg_class AS c INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE c.relkind = 'r' AND NOT c.relispartition
+            AND (n.nspname = %s AND c.relname ~ '_[0-9]+(_rejected|_keys|_duplicates)?$'
+                OR n.nspname = 'vault' AND c.relname ~ '^batch_[0-9]+$')
+        """,
+        [SCHEMA],
+    ).fetchall()
+    return [(owner, table) for owner, table in found if arrival_id in (None, owner)]
+
+
+def drop_leftovers(conn: psycopg.Connection, arrival_id: int) -> None:
+    """Drop what an attempt at an arrival left standing, one statement a table."""
+    for _, table in leftovers(conn, arrival_id):
+        conn.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(table)))  # type: ignore[arg-type]
+
+
+class Batch:
+    """The tables of one feed of one arrival, all made and filled in one transaction.
+
+    On a server with ``wal_level = minimal`` rows copied into a table of the same transaction write no WAL.
+    """
+
+    def __init__(self, conn: psycopg.Connection, feed: Feed, arrival_id: int) -> None:
+        self.conn, self.feed, self.arrival_id = conn, feed, arrival_id
+        name = f"{feed.table}_{arrival_id}"
+        self.name = f"{SCHEMA}.{name}"
+        self._rows = sql.Identifier(SCHEMA, name)
+        self._rejected = sql.Identifier(SCHEMA, f"{name}_rejected")
+        self._same_keys = sql.Identifier(SCHEMA, f"{name}_keys")
+        self._duplicates = sql.Identifier(SCHEMA, f"{name}_duplicates")
+        self._keys = [column.name for column in feed.keys]
+
+    def create(self) -> None:
+        """Make the tables: the rows as in the feed's table, the rejected rows with their keys."""
+        self.conn.execute(
+            # The check spares ATTACH PARTITION the reading of every row.
+            sql.SQL("CREATE TABLE {} (LIKE {}, CHECK (delivery_id IS NOT NULL AND delivery_id = {}))").format(
+                self._rows, sql.Identifier(SCHEMA, self.feed.table), sql.Literal(self.arrival_id)
+            )
+        )
+        self.conn.execute(
+            sql.SQL("ALTER TABLE {} ALTER COLUMN delivery_id SET DEFAULT {}").format(
+                self._rows, sql.Literal(self.arrival_id)
+            )
+        )
+        keys = [
+            sql.SQL(", {} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type))
+            for column in self.feed.keys
+        ]
+        self.conn.execute(
+            sql.SQL(
+                "CREATE TABLE {} (file_no smallint NOT NULL, line_number bigint NOT NULL, reasons text[] NOT NULL,"
+                " raw bytea NOT NULL, content_hash bigint{})"
+            ).format(self._rejected, sql.SQL("").join(keys))
+        )
+
+    def begin_file(self, file_no: int) -> None:
+        """The rows that follow come from this file."""
+        for table in (self._rows, self._rejected):
+            self.conn.execute(
+                sql.SQL("ALTER TABLE {} ALTER COLUMN file_no SET DEFAULT {}").format(table, sql.Literal(file_no))
+            )
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Copy good rows; columns are named as in the table."""
+        copy_frame(self.conn, self._rows, rows)
+
+    def reject(self, rows: Sequence[Sequence[object]], with_keys: bool = True) -> None:
+        """Keep rejected rows: line number, reasons, sealed raw text, then content hash and keys (None: not full)."""
+        names = ["line_number", "reasons", "raw", *(["content_hash", *self._keys] if with_keys else [])]
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+            self._rejected, sql.SQL(", ").join(map(sql.Identifier, names))
+        )
+        with self.conn.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def forget_file(self, file_no: int) -> None:
+        """Drop the rows of a file that could not be read to its end."""
+        for table in (self._rows, self._rejected):
+            self.conn.execute(sql.SQL("DELETE FROM {} WHERE file_no = %s").format(table), [file_no])
+
+    def find_duplicates(self) -> dict[int, pl.DataFrame]:
+        """Decide which rows of the delivery repeat a key, rejected ones included.
+
+        Rejected rows get the further reason here. Returned are, per file, ``line_number`` and ``reason`` of rows
+        among the good ones, for ``take_out``.
+        """
+        if not self._keys:
+            return {}
+        every = sql.SQL(
+            "(SELECT {keys}, content_hash, file_no, line_number, true AS good FROM {rows} UNION ALL"
+            " SELECT {keys}, content_hash, file_no, line_number, false FROM {rejected} WHERE {full})"
+        ).format(
+            keys=self._listed(),
+            rows=self._rows,
+            rejected=self._rejected,
+            full=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(key)) for key in self._keys),
+        )
+        self.conn.execute(
+            sql.SQL(
+                "CREATE TABLE {} AS SELECT {keys}, min(content_hash) <> max(content_hash) AS differ"
+                " FROM {every} AS e GROUP BY {keys} HAVING count(*) > 1"
+            ).format(self._same_keys, keys=self._listed(), every=every)
+        )
+        (any_,) = self.conn.execute(  # type: ignore[misc]
+            sql.SQL("SELECT EXISTS (SELECT FROM {})").format(self._same_keys)
+        ).fetchone()
+        found: dict[int, pl.DataFrame] = {}
+        if any_:
+            self.conn.execute(
+                sql.SQL(
+                    "CREATE TABLE {} AS SELECT file_no, line_number, good,"
+                    " CASE WHEN differ THEN 'E_KEY_DUPLICATE' ELSE 'E_REPEAT' END AS reason"
+                    " FROM (SELECT e.*, k.differ, row_number() OVER (PARTITION BY {keys} ORDER BY file_no, line_number)"
+                    " AS place FROM {every} AS e INNER JOIN {} AS k USING ({keys})) AS p"
+                    " WHERE differ OR place > 1"
+                ).format(self._duplicates, self._same_keys, keys=self._listed(), every=every)
+            )
+            self.conn.execute(
+                sql.SQL(
+                    "UPDATE {} AS r SET reasons = r.reasons || d.reason FROM {} AS d"
+                    " WHERE NOT d.good AND r.file_no = d.file_no AND r.line_number = d.line_number"
+                ).format(self._rejected, self._duplicates)
+            )
+            for file_no, lines, reasons in self.conn.execute(
+                sql.SQL(
+                    "SELECT file_no, array_agg(line_number ORDER BY line_number),"
+                    " array_agg(reason ORDER BY line_number) FROM {} WHERE good GROUP BY file_no"
+                ).format(self._duplicates)
+            ):
+                found[file_no] = pl.DataFrame(
+                    {"line_number": lines, "reason": reasons}, schema={"line_number": pl.Int64, "reason": pl.String}
+                )
+        return found
+
+    def take_out(self) -> None:
+        """Remove the good rows that repeat a key (they have been kept as rejected by now)."""
+        self.conn.execute(
+            sql.SQL(
+                "DELETE FROM {} AS r USING {} AS d"
+                " WHERE d.good AND r.file_no = d.file_no AND r.line_number = d.line_number"
+            ).format(self._rows, self._duplicates)
+        )
+
+    def analyze(self) -> None:
+        """Statistics for the gate and the build; a small sample is enough for a batch."""
+        self.conn.execute("SET LOCAL default_statistics_target = 20")
+        self.conn.execute(sql.SQL("ANALYZE {}").format(self._rows))
+
+    def rejections_to_ledger(self, files: Mapping[int, str]) -> None:
+        """Move the rejected rows to the ledger. ``files``: path by file number."""
+        self.conn.execute(
+            sql.SQL(
+                "INSERT INTO ops.rejection (arrival_id, file_no, path, feed, line_number, reasons, raw)"
+                " SELECT %s, r.file_no, f.path, %s, r.line_number, r.reasons, r.raw FROM {} AS r"
+                " INNER JOIN unnest(%s::smallint[], %s::text[]) AS f (file_no, path) USING (file_no)"
+            ).format(self._rejected),
+            [self.arrival_id, self.feed.name, list(files), list(files.values())],
+        )
+
+    def attach(self) -> None:
+        """Make the rows part of the feed's table; readers of the other partitions go on undisturbed."""
+        self.conn.execute(
+            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
+                sql.Identifier(SCHEMA, self.feed.table), self._rows, sql.Literal(self.arrival_id)
+            )
+        )
+
+    def _listed(self) -> sql.Composed:
+        return sql.SQL(", ").join(map(sql.Identifier, self._keys))
+
+
+# --- copying ---------------------------------------------------------------------------------------------------------
+
+
+def copy_frame(conn: psycopg.Connection, table: sql.Composable, frame: pl.DataFrame) -> None:
+    """Copy a frame into the columns of its names. Frames hold text and numbers; null is NULL, and no text is empty.
+
+    Raises:
+        WarehouseError: The database did not take a value; the message says which column, not which value.
+    """
+    if frame.is_empty():
+        return
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT text, NULL '')").format(
+        table, sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+    )
+    try:
+        with conn.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(text_rows(frame))
+    except psycopg.DataError as error:
+        place = re.search(r", column (\w+):", error.diag.context or "")
+        column = place[1] if place else "unknown"
+        raise WarehouseError(f"{table.as_string(conn)}, column {column}: SQLSTATE {error.sqlstate}") from None
+
+
+def text_rows(frame: pl.DataFrame) -> bytes:
+    """A frame in COPY's text format, NULL as nothing."""
+    data = _separated(frame)
+    # Hardly any batch holds a character that needs a backslash, and counting is far cheaper than replacing.
+    rows, width = frame.shape
+    if b"\\" in data or b"\r" in data or data.count(b"\n") != rows or data.count(b"\t") != rows * (width - 1):
+        data = _separated(frame.with_columns(pl.col(pl.String).str.replace_many(_ESCAPES)))
+    return data
+
+
+def _separated(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_csv(buffer, include_header=False, separator="\t", quote_style="never", null_value="")
+    return buffer.getvalue()
+

@@ -1,0 +1,112 @@
+"""The vault: direct identifiers, sealed, one row a person; opened one person at a time, and written down.
+
+Besides ``identity``, which makes the person key, this is the only module that sees an identifier and its key together.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from ingest.contracts.model import Feed, Kind
+from ingest.identity import Keyring
+
+#: What the sealed record calls a column, whatever its feed calls it.
+_FIELDS = {Kind.CERT_TYPE: "cert_type", Kind.CERTNO: "certno", Kind.NAME: "name", Kind.MOBILE: "mobile"}
+#: Records remembered as sealed already (8 bytes each); past it some are sealed twice, which the merge sorts out.
+_REMEMBERED = 2_000_000
+
+
+class VaultBatch:
+    """The persons of one arrival, in a table of its own until the arrival is accepted."""
+
+    def __init__(self, conn: psycopg.Connection, keyring: Keyring, arrival_id: int) -> None:
+        self.conn, self.keyring = conn, keyring
+        self._table = sql.Identifier("vault", f"batch_{arrival_id}")
+        self._place = 0
+        self._sealed = pl.Series("hash", [], dtype=pl.UInt64)
+
+    def create(self) -> None:
+        """Make the table."""
+        self.conn.execute(
+            sql.SQL(
+                "CREATE TABLE {} (place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)"
+            ).format(self._table)
+        )
+
+    def add(self, feed: Feed, persons: pl.DataFrame) -> None:
+        """Seal and keep persons.
+
+        Args:
+            feed: Where they come from.
+            persons: ``person_key`` and the feed's personal columns, text. A record that this delivery has brought
+                before is passed over.
+        """
+        fresh = self._new(feed, persons)
+        if fresh.is_empty():
+            return
+        fields = {name: _FIELDS.get(feed.by_name[name].kind, name) for name in fresh.columns if name != "person_key"}
+        records = fresh.select(
+            "person_key", record=pl.struct(pl.col(name).alias(field) for name, field in fields.items())
+        ).with_columns(pl.col("record").struct.json_encode())
+        seal, place = self.keyring.seal, self._place
+        lines = [
+            f"{place + number}\t{key}\t\\\\x{seal(record.encode()).hex()}\n"
+            for number, (key, record) in enumerate(records.iter_rows())
+        ]
+        self._place += len(lines)
+        statement = sql.SQL("COPY {} (place, person_key, sealed) FROM STDIN").format(self._table)
+        with self.conn.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write("".join(lines))
+
+    def _new(self, feed: Feed, persons: pl.DataFrame) -> pl.DataFrame:
+        """Those persons whose very record has not been sealed yet in this delivery."""
+        if persons.is_empty():
+            return persons
+        known = persons.hash_rows(seed=crc32(feed.table.encode())).rename("hash")
+        unseen = ~known.is_in(self._sealed.implode())
+        if len(self._sealed) > _REMEMBERED:
+            self._sealed = self._sealed.clear()
+        self._sealed = pl.concat([self._sealed, known.filter(unseen)])
+        return persons.filter(unseen)
+
+    def keep_only_landed(self, tables: Mapping[str, sql.Identifier]) -> None:
+        """Drop persons of whom no row is left in the batch tables (their rows repeated a key)."""
+        landed = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT person_key FROM {}").format(table) for table in tables.values()
+        )
+        self.conn.execute(
+            sql.SQL("DELETE FROM {} AS b WHERE NOT EXISTS (SELECT FROM ({}) AS l WHERE l.person_key = b.person_key)")
+            .format(self._table, landed)
+        )
+
+    def merge(self, arrival_id: int) -> None:
+        """Put the persons into the vault: of each person the record of the latest delivery (created, name) stays."""
+        self.conn.execute(
+            sql.SQL(
+                # In the order of the key, so that two deliveries with the same persons never lock each other out.
+                "INSERT INTO vault.person AS p (person_key, sealed, created, delivery_name)"
+                " SELECT DISTINCT ON (b.person_key) b.person_key, b.sealed, a.created, a.name"
+                " FROM {} AS b INNER JOIN ops.arrival AS a ON a.arrival_id = %s"
+                " ORDER BY b.person_key, b.place DESC"
+                " ON CONFLICT (person_key) DO UPDATE SET sealed = excluded.sealed, created = excluded.created,"
+                " delivery_name = excluded.delivery_name"
+                " WHERE (p.created, p.delivery_name) < (excluded.created, excluded.delivery_name)"
+            ).format(self._table),
+            [arrival_id],
+        )
+        self.conn.execute(sql.SQL("DROP TABLE {}").format(self._table))
+
+
+def open_person(conn: psycopg.Connection, keyring: Keyring, person_key: str, reason: str) -> dict[str, Any] | None:
+    """The identifiers of a person, or None where the vault has none. The access is written to ``vault.access``."""
+    with conn.transaction():
+        row = conn.execute("SELECT vault.open_person(%s::uuid, %s)", [person_key, reason]).fetchone()
+    if row is None or row[0] is None:
+        return None
+    record: dict[str, Any] = json.loads(keyring.open(row[0]))
+    return record
