@@ -75,7 +75,10 @@ def read_code_list(path: Path) -> CodeList:
     spellings: dict[str, str] = {}
     extra: dict[str, dict[str, str]] = defaultdict(dict)
     with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
+        rows = csv.DictReader(file)
+        if missing := {"code", "label", "label_en", "spellings"} - set(rows.fieldnames or ()):
+            raise ContractError(f"{path}: no column {', '.join(sorted(missing))}")
+        for row in rows:
             code = row["code"]
             if code in codes:
                 raise ContractError(f"{path}: code {code} stands twice")
