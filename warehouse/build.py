@@ -1,0 +1,376 @@
+"""Builds: bring the build schema that nobody reads up to date, with dbt, from what the ledger says.
+
+Two schemas alternate. ``plan`` freezes the ledger for the one that is not published (``ops.build_delivery``, state
+``input``); dbt compares it with what the schema held when it was last complete (state ``done``) and rebuilds what that
+difference touches; ``complete`` makes ``input`` the new ``done``, in the transaction that publishes. A build that
+breaks off in between leaves ``done`` as it was, and the next one finds at least the same difference.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import date
+from pathlib import Path
+from typing import Any, TypedDict
+
+import psycopg
+from psycopg import IsolationLevel, pq
+
+from ingest import contracts
+from ingest.contracts.model import Contracts
+from ingest.database import connect
+from ingest.errors import WarehouseError
+from ingest.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
+CONTRACTS = Path(contracts.__file__).resolve().parent
+BUILDS = ("build_a", "build_b")
+#: dbt's unit tests look at the code, not at the data: `make test` runs them.
+DBT_FLAGS = ("--exclude-resource-type", "unit_test")
+
+#: Advisory lock of the one build at a time.
+_LOCK = 7_301_002
+#: Another build's wait for the lock, in seconds.
+_LOCK_SECONDS = 3 * 3600
+_ENVIRONMENT = threading.Lock()
+
+#: Told (node, finished, all) as dbt goes on.
+OnNode = Callable[[str, int, int], None]
+
+
+class BuildPlan(TypedDict):
+    """What one build is to do; plain JSON, so that it may travel between tasks."""
+
+    build: str
+    token: str
+    ledger_hash: str
+    code_hash: str
+    full_refresh: bool
+    months: list[str]  # YYYY-MM-01, rebuilt whatever changed
+    deliveries: list[str]
+    vars: dict[str, Any]
+
+
+# --- one build at a time ---------------------------------------------------------------------------------------------
+
+_held: ContextVar[bool] = ContextVar("build_lock_held", default=False)
+
+
+@contextmanager
+def exclusive(dsn: str) -> Iterator[None]:
+    """Hold the build lock, on a connection of its own; whoever comes second waits. May be nested.
+
+    The lock ends with its holder, however that dies.
+    """
+    if _held.get():
+        yield
+        return
+    with connect(dsn, application_name="warehouse build lock") as conn:
+        conn.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
+        try:
+            conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        except psycopg.errors.LockNotAvailable as error:
+            raise WarehouseError("Another build has been running for hours; this one gave up waiting.") from error
+        mark = _held.set(True)
+        try:
+            yield
+        finally:
+            _held.reset(mark)
+
+
+def check(conn: psycopg.Connection, plan: BuildPlan) -> None:
+    """Raise WarehouseError when another build has been planned since."""
+    row = conn.execute("SELECT token FROM ops.build WHERE build = %s", [plan["build"]]).fetchone()
+    if row != (plan["token"],):
+        raise WarehouseError(f"Another build has taken {plan['build']} over; this one stops.")
+
+
+# --- what is new -----------------------------------------------------------------------------------------------------
+
+
+def code_hash() -> str:
+    """Hash of everything that decides what dbt builds: its project, the contracts and code lists."""
+    digest = hashlib.sha256()
+    files = [
+        *(path for ending in ("sql", "yml", "yaml", "csv") for path in PROJECT.rglob(f"*.{ending}")),
+        *(path for ending in ("yaml", "csv") for path in CONTRACTS.rglob(f"*.{ending}")),
+    ]
+    made = {PROJECT / "target", PROJECT / "logs"}
+    for path in sorted(path for path in files if made.isdisjoint(path.parents)):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def ledger_hash(conn: psycopg.Connection, code: str) -> str:
+    """Hash of what there is to publish: every decided delivery, and the code. Equal hashes: nothing is new."""
+    decided = conn.execute(
+        "SELECT name, status, codes, content_hash FROM ops.delivery"
+        " WHERE status IN ('accepted', 'refused', 'superseded', 'withdrawn') ORDER BY name COLLATE \"C\""
+    ).fetchall()
+    return hashlib.sha256(json.dumps([code, decided]).encode()).hexdigest()
+
+
+def is_new(conn: psycopg.Connection) -> bool:
+    """Whether a build would find something to do."""
+    published = conn.execute(
+        "SELECT p.ledger_hash, coalesce(b.months_asked, '{}') <> '{}'"
+        " FROM ops.publication AS p LEFT JOIN ops.build AS b ON b.build = p.build WHERE p.is_current"
+    ).fetchone()
+    if published is None:
+        return conn.execute("SELECT FROM ops.delivery WHERE decided_at IS NOT NULL LIMIT 1").fetchone() is not None
+    return bool(published[1]) or published[0] != ledger_hash(conn, code_hash())
+
+
+def ask_month(conn: psycopg.Connection, month: date) -> None:
+    """Have a month rebuilt whatever changed: by the next build, which this makes due, and in the other schema later.
+
+    A build is due while the published schema is asked for a month.
+    """
+    with conn.transaction():
+        for build in BUILDS:
+            conn.execute(
+                "INSERT INTO ops.build AS b (build, months_asked) VALUES (%s, ARRAY[%s::date])"
+                " ON CONFLICT (build) DO UPDATE SET months_asked = array_append(b.months_asked, %s::date)"
+                " WHERE NOT %s::date = ANY(b.months_asked)",
+                [build, month, month, month],
+            )
+
+
+def plan(dsn: str, known: Contracts) -> BuildPlan | None:
+    """Freeze the ledger for the unpublished build; None when nothing is new."""
+    with exclusive(dsn), connect(dsn) as conn:
+        # One snapshot for the question and for what is frozen: a delivery accepted meanwhile belongs to the next build.
+        conn.isolation_level = IsolationLevel.REPEATABLE_READ
+        with conn.transaction():
+            if not is_new(conn):
+                return None
+            row = conn.execute("SELECT build FROM ops.publication WHERE is_current").fetchone()
+            build = BUILDS[1] if row == (BUILDS[0],) else BUILDS[0]
+            return _freeze(conn, build, known)
+
+
+def _freeze(conn: psycopg.Connection, build: str, known: Contracts) -> BuildPlan:
+    code = code_hash()
+    conn.execute("INSERT INTO ops.build (build) VALUES (%s) ON CONFLICT DO NOTHING", [build])
+    full_refresh, months = conn.execute(  # type: ignore[misc]
+        "SELECT code_hash IS DISTINCT FROM %s, months_asked FROM ops.build WHERE build = %s", [code, build]
+    ).fetchone()
+    token = secrets.token_hex(8)
+    conn.execute(
+        "UPDATE ops.build SET started_at = clock_timestamp(), completed_at = NULL, token = %s WHERE build = %s",
+        [token, build],
+    )
+    conn.execute("DELETE FROM ops.build_delivery WHERE build = %s AND state = 'input'", [build])
+    if full_refresh:
+        # If it breaks off, the next one starts from nothing as well.
+        conn.execute("UPDATE ops.build SET code_hash = NULL, ledger_hash = NULL WHERE build = %s", [build])
+        conn.execute("DELETE FROM ops.build_delivery WHERE build = %s", [build])
+    # Only where a feed of the source is a register that must come whole is a snapshot read as one.
+    registers = [name for name in known.sources if any(feed.required_in_snapshot for feed in known.of_source(name))]
+    names = conn.execute(
+        """
+        INSERT INTO ops.build_delivery (build, state, delivery_id, name, source, sender, month, mode, created)
+        SELECT %s, 'input', delivery_id, name, source, sender, (period || '-01')::date,
+            CASE WHEN source = ANY(%s) THEN mode ELSE 'delta' END, created
+        FROM ops.delivery WHERE status = 'accepted'
+        RETURNING name
+        """,
+        [build, registers],
+    ).fetchall()
+    return BuildPlan(
+        build=build,
+        token=token,
+        ledger_hash=ledger_hash(conn, code),
+        code_hash=code,
+        full_refresh=full_refresh,
+        months=[str(month) for month in months],
+        deliveries=sorted(name for (name,) in names),
+        vars={"build": build},
+    )
+
+
+def complete(conn: psycopg.Connection, plan: BuildPlan) -> None:
+    """Write down that the build holds its input. Belongs in the transaction that publishes it."""
+    check(conn, plan)
+    build = plan["build"]
+    conn.execute("DELETE FROM ops.build_delivery WHERE build = %s AND state = 'done'", [build])
+    conn.execute(
+        "INSERT INTO ops.build_delivery (build, state, delivery_id, name, source, sender, month, mode, created)"
+        " SELECT build, 'done', delivery_id, name, source, sender, month, mode, created"
+        " FROM ops.build_delivery WHERE build = %s AND state = 'input'",
+        [build],
+    )
+    conn.execute(
+        "UPDATE ops.build SET ledger_hash = %s, code_hash = %s, completed_at = clock_timestamp(),"
+        # a month asked for since the plan is still to come
+        " months_asked = ARRAY(SELECT unnest(months_asked) EXCEPT SELECT unnest(%s::date[]) ORDER BY 1)"
+        " WHERE build = %s",
+        [plan["ledger_hash"], plan["code_hash"], plan["months"], build],
+    )
+
+
+# --- dbt -------------------------------------------------------------------------------------------------------------
+
+
+def environment(dsn: str, settings: Settings) -> dict[str, str]:
+    """Environment variables with which dbt finds the warehouse (see ``dbt_project/profiles.yml``). Holds a password."""
+    options = {option.keyword.decode(): option for option in pq.Conninfo.parse(dsn.encode())}
+    given = {name: option.val.decode() for name, option in options.items() if option.val}
+    result = {
+        "WAREHOUSE_DBT_HOST": given.pop("host", "") or given.get("hostaddr", "localhost"),
+        "WAREHOUSE_DBT_PORT": given.pop("port", "5432"),
+        "WAREHOUSE_DBT_USER": given.pop("user", ""),
+        "WAREHOUSE_DBT_PASSWORD": given.pop("password", ""),
+        "WAREHOUSE_DBT_DBNAME": given.pop("dbname", ""),
+        "WAREHOUSE_DBT_THREADS": str(settings.dbt_threads),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    # Whatever else the DSN says (sslmode, certificates, …) libpq takes from its own variables.
+    for name, value in given.items():
+        if variable := options[name].envvar:
+            result[variable.decode()] = value
+    return result
+
+
+def target(settings: Settings, build: str) -> Path:
+    """Dbt's target folder for a build. One each: a changed variable makes dbt parse the whole project anew."""
+    return settings.root / "dbt" / build
+
+
+def manifest(settings: Settings) -> Path:
+    """Dbt's manifest of the project as it is now; parsed where the last one is older than the code."""
+    path = settings.root / "dbt" / "manifest.json"
+    mark = path.with_name("manifest.code")
+    if not (path.exists() and mark.exists() and mark.read_text() == code_hash()):
+        folder = target(settings, "parse")
+        # Parsing connects to nothing.
+        blank = environment("host=localhost port=5432 user=nobody dbname=none", settings)
+        _invoke(["parse"], folder, blank, variables={"build": BUILDS[0]})
+        _keep_manifest(settings, folder)
+    return path
+
+
+def _keep_manifest(settings: Settings, folder: Path) -> None:
+    path = settings.root / "dbt" / "manifest.json"
+    part = path.with_name(f"manifest.{os.getpid()}.part")
+    part.write_bytes((folder / "manifest.json").read_bytes())
+    part.replace(path)
+    path.with_name("manifest.code").write_text(code_hash())
+
+
+def run(dsn: str, settings: Settings, plan: BuildPlan, on_node: OnNode | None = None) -> None:
+    """Run ``dbt build`` for a plan, in this process, and store how every node fared.
+
+    Raises:
+        WarehouseError: A model or a test failed, or dbt could not start. Nothing is published then.
+    """
+    folder = target(settings, plan["build"])
+    command = ["build", *DBT_FLAGS, "--threads", str(settings.dbt_threads)]
+    if plan["full_refresh"]:
+        command.append("--full-refresh")
+    results = folder / "run_results.json"
+    results.unlink(missing_ok=True)
+    with exclusive(dsn):
+        with connect(dsn) as conn:
+            check(conn, plan)
+        try:
+            _invoke(command, folder, environment(dsn, settings), variables=plan["vars"], on_node=on_node)
+        finally:
+            if results.exists():
+                with connect(dsn) as conn:
+                    record(conn, plan, results)
+        _keep_manifest(settings, folder)
+
+
+def _invoke(
+    command: list[str],
+    folder: Path,
+    variables_of_environment: dict[str, str],
+    *,
+    variables: dict[str, Any],
+    on_node: OnNode | None = None,
+) -> None:
+    """Call dbt in this process. Its log goes to a file below ``folder``."""
+    from dbt.cli.main import dbtRunner  # 2 s to import: only where dbt really runs
+
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = [
+        *command,
+        *("--project-dir", str(PROJECT)),
+        *("--profiles-dir", str(PROJECT)),
+        *("--target-path", str(folder)),
+        *("--log-path", str(folder / "logs")),
+        *("--vars", json.dumps(variables)),
+        *("--log-level", "none"),
+        *("--log-level-file", "info"),
+    ]
+    runner = dbtRunner(callbacks=[_listener(on_node)] if on_node else None)
+    with _ENVIRONMENT:
+        before = {name: os.environ.get(name) for name in variables_of_environment}
+        os.environ.update(variables_of_environment)
+        try:
+            result = runner.invoke(arguments)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+    if result.success:
+        return
+    if result.exception is not None:
+        raise WarehouseError(f"dbt could not do its work: {result.exception}") from result.exception
+    failed = [
+        f"{one.node.name}: {(one.message or one.status).strip().splitlines()[0]}"
+        for one in result.result.results
+        if one.status in ("error", "fail", "runtime error")
+    ]
+    more = f" (and {len(failed) - 8} more)" if len(failed) > 8 else ""
+    raise WarehouseError(
+        f"dbt: {len(failed)} failed, nothing is published. "
+        + " | ".join(failed[:8])
+        + f"{more}. Log: {folder / 'logs'}"
+    )
+
+
+def _listener(on_node: OnNode) -> Callable[[Any], None]:
+    """Turn dbt's events into calls of ``on_node``."""
+
+    def listen(event: Any) -> None:
+        if event.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult"):
+            on_node(event.data.node_info.node_name, event.data.index, event.data.total)
+
+    return listen
+
+
+def record(conn: psycopg.Connection, plan: BuildPlan, results: Path) -> None:
+    """Store dbt's ``run_results.json`` in ``ops.dbt_result``."""
+    content = json.loads(results.read_text(encoding="utf-8"))
+    rows = [
+        (
+            plan["build"],
+            plan["token"],
+            one["unique_id"],
+            one["unique_id"].split(".", 1)[0],
+            one["status"],
+            one.get("failures"),
+            one["execution_time"],
+            # Further lines of a database error may quote a row.
+            (one.get("message") or "").strip().splitlines()[0][:500] if (one.get("message") or "").strip() else None,
+            content["metadata"]["generated_at"],
+        )
+        for one in content["results"]
+    ]
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.execute("DELETE FROM ops.dbt_result WHERE token = %s", [plan["token"]])
+        cursor.executemany(
+            "INSERT INTO ops.dbt_result (build, token, node, resource_type, status, failures, seconds, message, run_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
