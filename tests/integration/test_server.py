@@ -83,6 +83,7 @@ def test_taken_port_is_exchanged(own: Settings) -> None:
     port = psycopg.conninfo.conninfo_to_dict(server.database_dsn(own, "warehouse"))["port"]
     server.stop(own)
     with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind((server.HOST, int(port)))
         squatter.listen()
         with psycopg.connect(server.ensure_running(own)) as conn:
