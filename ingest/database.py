@@ -15,7 +15,7 @@ from ingest.settings import Settings
 #: Advisory lock of whoever changes the schema.
 _MIGRATION = 7_301_001
 #: A statement ends at a semicolon that stands neither in a comment, nor in quotes, nor in a function's body.
-_TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\$\$.*?\$\$|;|[^-'$;]+|.", re.DOTALL)
+_PIECE = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\$\$.*?\$\$|;|[^-'$;]+|.", re.DOTALL)
 
 
 def dsn(settings: Settings) -> str:
@@ -73,9 +73,9 @@ def _schema(conn: psycopg.Connection) -> str | None:
 def statements(script: str) -> list[str]:
     """The statements of an SQL script, without comments (a cluster takes one statement of DDL at a time)."""
     parts = [""]
-    for token in _TOKEN.findall(script):
-        if token == ";":
+    for piece in _PIECE.findall(script):
+        if piece == ";":
             parts.append("")
-        elif not token.startswith("--"):
-            parts[-1] += token
+        elif not piece.startswith("--"):
+            parts[-1] += piece
     return [part.strip() for part in parts if part.strip()]

@@ -157,7 +157,7 @@ class Batch:
         self.conn, self.feed, self.arrival_id = conn, feed, arrival_id
         name = f"{feed.table}_{arrival_id}"
         self.name = f"{SCHEMA}.{name}"
-        self._rows = sql.Identifier(SCHEMA, name)
+        self.rows = sql.Identifier(SCHEMA, name)
         self._rejected = sql.Identifier(SCHEMA, f"{name}_rejected")
         self._same_keys = sql.Identifier(SCHEMA, f"{name}_keys")
         self._duplicates = sql.Identifier(SCHEMA, f"{name}_duplicates")
@@ -168,12 +168,12 @@ class Batch:
         self.conn.execute(
             # The check spares ATTACH PARTITION the reading of every row.
             sql.SQL("CREATE TABLE {} (LIKE {}, CHECK (delivery_id IS NOT NULL AND delivery_id = {}))").format(
-                self._rows, sql.Identifier(SCHEMA, self.feed.table), sql.Literal(self.arrival_id)
+                self.rows, sql.Identifier(SCHEMA, self.feed.table), sql.Literal(self.arrival_id)
             )
         )
         self.conn.execute(
             sql.SQL("ALTER TABLE {} ALTER COLUMN delivery_id SET DEFAULT {}").format(
-                self._rows, sql.Literal(self.arrival_id)
+                self.rows, sql.Literal(self.arrival_id)
             )
         )
         keys = [
@@ -189,14 +189,14 @@ class Batch:
 
     def begin_file(self, file_no: int) -> None:
         """The rows that follow come from this file."""
-        for table in (self._rows, self._rejected):
+        for table in (self.rows, self._rejected):
             self.conn.execute(
                 sql.SQL("ALTER TABLE {} ALTER COLUMN file_no SET DEFAULT {}").format(table, sql.Literal(file_no))
             )
 
     def add(self, rows: pl.DataFrame) -> None:
         """Copy good rows; columns are named as in the table."""
-        copy_frame(self.conn, self._rows, rows)
+        copy_frame(self.conn, self.rows, rows)
 
     def reject(self, rows: Sequence[Sequence[object]], with_keys: bool = True) -> None:
         """Keep rejected rows: line number, reasons, sealed raw text, then content hash and keys (None: not full)."""
@@ -210,7 +210,7 @@ class Batch:
 
     def forget_file(self, file_no: int) -> None:
         """Drop the rows of a file that could not be read to its end."""
-        for table in (self._rows, self._rejected):
+        for table in (self.rows, self._rejected):
             self.conn.execute(sql.SQL("DELETE FROM {} WHERE file_no = %s").format(table), [file_no])
 
     def find_duplicates(self) -> dict[int, pl.DataFrame]:
@@ -226,7 +226,7 @@ class Batch:
             " SELECT {keys}, content_hash, file_no, line_number, false FROM {rejected} WHERE {full})"
         ).format(
             keys=self._listed(),
-            rows=self._rows,
+            rows=self.rows,
             rejected=self._rejected,
             full=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(key)) for key in self._keys),
         )
@@ -273,13 +273,13 @@ class Batch:
             sql.SQL(
                 "DELETE FROM {} AS r USING {} AS d"
                 " WHERE d.good AND r.file_no = d.file_no AND r.line_number = d.line_number"
-            ).format(self._rows, self._duplicates)
+            ).format(self.rows, self._duplicates)
         )
 
     def analyze(self) -> None:
         """Statistics for the gate and the build; a small sample is enough for a batch."""
         self.conn.execute("SET LOCAL default_statistics_target = 20")
-        self.conn.execute(sql.SQL("ANALYZE {}").format(self._rows))
+        self.conn.execute(sql.SQL("ANALYZE {}").format(self.rows))
 
     def rejections_to_ledger(self, files: Mapping[int, str]) -> None:
         """Move the rejected rows to the ledger. ``files``: path by file number."""
@@ -296,12 +296,55 @@ class Batch:
         """Make the rows part of the feed's table; readers of the other partitions go on undisturbed."""
         self.conn.execute(
             sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
-                sql.Identifier(SCHEMA, self.feed.table), self._rows, sql.Literal(self.arrival_id)
+                sql.Identifier(SCHEMA, self.feed.table), self.rows, sql.Literal(self.arrival_id)
             )
         )
 
     def _listed(self) -> sql.Composed:
         return sql.SQL(", ").join(map(sql.Identifier, self._keys))
+
+
+class WarningBatch:
+    """The remarks upon rows of one arrival, until it is decided."""
+
+    def __init__(self, conn: psycopg.Connection, arrival_id: int) -> None:
+        self.conn, self.arrival_id = conn, arrival_id
+        self._table = sql.Identifier(SCHEMA, f"warning_{arrival_id}")
+
+    def create(self) -> None:
+        """Make the table."""
+        self.conn.execute(
+            sql.SQL(
+                "CREATE TABLE {} (file_no smallint NOT NULL, line_number bigint NOT NULL, codes text[] NOT NULL)"
+            ).format(self._table)
+        )
+
+    def add(self, file_no: int, warnings: pl.DataFrame) -> None:
+        """Copy remarks: ``line_number`` and ``codes``, a list of texts without blanks or quotes."""
+        copy_frame(
+            self.conn,
+            self._table,
+            warnings.select(
+                "line_number",
+                codes=pl.format("{}{}{}", pl.lit("{"), pl.col("codes").list.join(","), pl.lit("}")),
+                file_no=pl.lit(file_no),
+            ),
+        )
+
+    def forget_file(self, file_no: int) -> None:
+        """Drop the remarks upon a file that could not be read to its end."""
+        self.conn.execute(sql.SQL("DELETE FROM {} WHERE file_no = %s").format(self._table), [file_no])
+
+    def to_ledger(self, files: Mapping[int, str]) -> None:
+        """Move the remarks to the ledger. ``files``: path by file number."""
+        self.conn.execute(
+            sql.SQL(
+                "INSERT INTO ops.warning (arrival_id, file_no, path, line_number, codes)"
+                " SELECT %s, w.file_no, f.path, w.line_number, w.codes FROM {} AS w"
+                " INNER JOIN unnest(%s::smallint[], %s::text[]) AS f (file_no, path) USING (file_no)"
+            ).format(self._table),
+            [self.arrival_id, list(files), list(files.values())],
+        )
 
 
 # --- copying ---------------------------------------------------------------------------------------------------------
@@ -341,4 +384,3 @@ def _separated(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_csv(buffer, include_header=False, separator="\t", quote_style="never", null_value="")
     return buffer.getvalue()
-

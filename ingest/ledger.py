@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from ingest.errors import NAME_FREE, WarehouseError
+from ingest.errors import NAME_FREE, DeliveryCode, RowCode, WarehouseError
 
 #: States of an arrival about which nothing is decided yet, in the order in which they are passed.
 UNDECIDED = ("received", "checked", "staged", "validated")
@@ -30,6 +31,7 @@ class Arrival:
     source: str | None
     sender: str | None
     period: str | None
+    mode: str | None
     status: str
     codes: list[str]
     content_hash: str | None
@@ -50,7 +52,9 @@ class Identity:
     contract_version: str | None = None
 
 
-_COLUMNS = "arrival_id, location, fingerprint, name, source, sender, period, status, codes, content_hash, holds_name"
+_COLUMNS = (
+    "arrival_id, location, fingerprint, name, source, sender, period, mode, status, codes, content_hash, holds_name"
+)
 
 
 def _arrivals(conn: psycopg.Connection, condition: str, parameters: Sequence[object]) -> list[Arrival]:
@@ -193,15 +197,58 @@ def decide(
 
 def _leaves_name(codes: Sequence[str]) -> bool:
     # A reused name belongs to another arrival; the others say that the package is broken or half copied.
-    return any(code in NAME_FREE or code == "D_NAME_REUSED" for code in codes)
+    return any(code in NAME_FREE or code == DeliveryCode.NAME_REUSED for code in codes)
+
+
+def forget_rows(conn: psycopg.Connection, arrival_id: int) -> None:
+    """Drop what an earlier judgement of an arrival said of its files and rows."""
+    for table in ("rejection", "warning", "file"):
+        conn.execute(sql.SQL("DELETE FROM {} WHERE arrival_id = %s").format(sql.Identifier("ops", table)), [arrival_id])
+
+
+def record_file(
+    conn: psycopg.Connection,
+    arrival_id: int,
+    file_no: int,
+    path: str,
+    feed: str,
+    *,
+    read: int,
+    rejected: int,
+    skipped: int,
+    size: int,
+    sha256: str,
+    unknown_columns: Sequence[str],
+) -> None:
+    """Write down a file that was read to its end, its counts, and a warning for each unknown column."""
+    names = [name.replace("\0", "\\0") for name in unknown_columns]
+    conn.execute(
+        "INSERT INTO ops.file (arrival_id, file_no, path, feed, rows_read, rows_loaded, rows_rejected, rows_skipped,"
+        " bytes, hash, unknown_columns) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [arrival_id, file_no, path, feed, read, read - rejected, rejected, skipped, size, sha256, names],
+    )
+    if names:
+        conn.execute(
+            "INSERT INTO ops.warning (arrival_id, file_no, path, line_number, codes) VALUES (%s, %s, %s, 0, %s)",
+            [arrival_id, file_no, path, [f"{RowCode.UNKNOWN_COLUMN}:{name}" for name in names]],
+        )
+
+
+def withdraw(conn: psycopg.Connection, arrival_id: int, reason: str) -> None:
+    """Take an accepted arrival out of the count. Must run in a transaction."""
+    conn.execute(
+        "UPDATE ops.arrival SET status = 'withdrawn', decided_at = clock_timestamp() WHERE arrival_id = %s",
+        [arrival_id],
+    )
+    record_step(conn, arrival_id, "withdrawn", {"reason": reason})
 
 
 @contextmanager
-def period_locked(conn: psycopg.Connection, arrival_id: int) -> Iterator[None]:
-    """Hold (source, sender, period) of an arrival until the transaction ends; then let its last snapshot count."""
-    source, sender, period = conn.execute(  # type: ignore[misc]
-        "SELECT source, sender, period FROM ops.arrival WHERE arrival_id = %s", [arrival_id]
-    ).fetchone()
+def last_snapshot_counts(conn: psycopg.Connection, source: str, sender: str, period: str) -> Iterator[None]:
+    """Change the state of snapshots of one sender and period: afterwards the last of the accepted ones counts.
+
+    Must run in a transaction; until it ends nobody else changes them.
+    """
     conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"period {source} {sender} {period}"])
     yield
     _supersede(conn, source, sender, period)

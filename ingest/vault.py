@@ -4,7 +4,7 @@ Besides ``identity``, which makes the person key, this is the only module that s
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
@@ -33,9 +33,9 @@ class VaultBatch:
     def create(self) -> None:
         """Make the table."""
         self.conn.execute(
-            sql.SQL(
-                "CREATE TABLE {} (place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)"
-            ).format(self._table)
+            sql.SQL("CREATE TABLE {} (place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)").format(
+                self._table
+            )
         )
 
     def add(self, feed: Feed, persons: pl.DataFrame) -> None:
@@ -74,14 +74,13 @@ class VaultBatch:
         self._sealed = pl.concat([self._sealed, known.filter(unseen)])
         return persons.filter(unseen)
 
-    def keep_only_landed(self, tables: Mapping[str, sql.Identifier]) -> None:
+    def keep_only_landed(self, tables: Sequence[sql.Identifier]) -> None:
         """Drop persons of whom no row is left in the batch tables (their rows repeated a key)."""
-        landed = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT person_key FROM {}").format(table) for table in tables.values()
-        )
+        landed = sql.SQL(" UNION ALL ").join(sql.SQL("SELECT person_key FROM {}").format(table) for table in tables)
         self.conn.execute(
-            sql.SQL("DELETE FROM {} AS b WHERE NOT EXISTS (SELECT FROM ({}) AS l WHERE l.person_key = b.person_key)")
-            .format(self._table, landed)
+            sql.SQL(
+                "DELETE FROM {} AS b WHERE NOT EXISTS (SELECT FROM ({}) AS l WHERE l.person_key = b.person_key)"
+            ).format(self._table, landed)
         )
 
     def merge(self, arrival_id: int) -> None:

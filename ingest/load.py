@@ -1,0 +1,535 @@
+"""The life of a delivery: received, checked, staged, validated, then accepted or refused.
+
+Every step is safe to kill: nothing of an arrival counts before the one transaction that decides about it, and whoever
+loads it next starts over.
+"""
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+import psycopg
+
+from ingest import checks, contracts, deliveries, landing, ledger
+from ingest.cleaning import Context
+from ingest.contracts.model import Contracts, Feed
+from ingest.database import connect
+from ingest.deliveries import Checked, CheckRefused, Manifest, Resource
+from ingest.errors import DeliveryCode, DeliveryRefused, Finding, WarehouseError
+from ingest.identity import Keyring, ensure_fingerprint
+from ingest.inbox import Inbox, Package
+from ingest.ledger import Arrival, Identity
+from ingest.readers import RawBatch, Table, open_table
+from ingest.settings import Settings
+from ingest.vault import VaultBatch
+
+__all__ = ["Arrival", "Gate", "GateRequest", "Outcome", "load", "pending", "register", "rejects", "withdraw"]
+
+#: Batches that may wait for the database while the next is read and checked; more would only cost memory.
+_AHEAD = 1
+
+OnStep = Callable[[str, dict[str, object]], None]
+
+
+@dataclass(frozen=True)
+class GateRequest:
+    """A staged delivery, for whoever is asked whether it may be accepted."""
+
+    dsn: str
+    contracts: Contracts
+    arrival_id: int
+    manifest: Manifest
+    tables: Mapping[str, str]  # feed -> batch table, qualified
+    rows_loaded: Mapping[str, int]  # feed -> rows that passed the row checks
+
+
+#: Says what speaks against a staged delivery; any finding refuses it.
+Gate = Callable[[GateRequest], list[Finding]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was decided about an arrival."""
+
+    arrival_id: int
+    name: str
+    status: str
+    codes: list[str]
+    source: str | None
+    sender: str | None
+    period: str | None
+
+
+@dataclass
+class _File:
+    """A file of the delivery and its counts."""
+
+    resource: Resource
+    feed: Feed
+    size: int
+    sha256: str
+    read: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    unknown_columns: tuple[str, ...] = ()
+    failed: bool = False
+
+    @property
+    def loaded(self) -> int:
+        return self.read - self.rejected
+
+
+# --- the inbox -------------------------------------------------------------------------------------------------------
+
+
+def register(conn: psycopg.Connection, settings: Settings) -> list[Arrival]:
+    """Scan the inbox and write down every package that was not there before, in the order of the scan."""
+    for owner in sorted({owner for owner, _ in landing.leftovers(conn)}):
+        _sweep(conn, owner)
+    inbox = Inbox(settings.inbox_url, settings.inbox_options)
+    known = ledger.known_places(conn)
+    new: list[Arrival] = []
+    for package in inbox.scan():
+        place = _place(package)
+        if (place, package.fingerprint) not in known:
+            told = deliveries.described(inbox.peek(package), deliveries.fallback_name(Path(place), package.is_zip))
+            arrival = ledger.receive(conn, place, package.fingerprint, _identity(told))
+            if arrival is not None:
+                new.append(arrival)
+    return new
+
+
+def pending(conn: psycopg.Connection, source: str | None = None) -> list[Arrival]:
+    """Arrivals not decided yet, first come first; of one source, or all (those without a readable source too)."""
+    return ledger.undecided(conn, source)
+
+
+def _place(package: Package) -> str:
+    """A package's place as the ledger writes it: bytes of a name that are no text are written out."""
+    return package.location.encode(errors="backslashreplace").decode()
+
+
+def _identity(told: Mapping[str, Any]) -> Identity:
+    """What could be read of a manifest that may be wrong."""
+    return Identity(
+        name=told["name"],
+        source=told["source"],
+        sender=told["sender"],
+        period=told["period"],
+        mode=told["mode"],
+        created=told["created_at"],
+        contract_version=told["contract_version"],
+    )
+
+
+def _sweep(conn: psycopg.Connection, arrival_id: int) -> None:
+    """Drop what a killed attempt to judge a refused arrival again left behind."""
+    arrival = ledger.arrival(conn, arrival_id)
+    if arrival.status not in ledger.UNDECIDED:
+        with ledger.name_locked(conn, arrival.name, wait=False) as held:
+            if held:
+                landing.drop_leftovers(conn, arrival_id)
+
+
+# --- loading ---------------------------------------------------------------------------------------------------------
+
+
+def load(
+    dsn: str,
+    settings: Settings,
+    arrival_id: int,
+    gate: Gate | None = None,
+    *,
+    on_step: OnStep | None = None,
+    known: Contracts | None = None,
+) -> Outcome:
+    """Judge an arrival: afterwards it is accepted (or superseded), refused, or a duplicate.
+
+    An arrival that is decided is returned as it is, but a refused one is judged again. Earlier arrivals of the same
+    name come first. Safe to call from several workers at once.
+
+    Args:
+        dsn: The warehouse.
+        settings: Where the inbox and the key are.
+        arrival_id: As ``register`` gave it.
+        gate: Asked about the staged rows before they are accepted; None asks nobody.
+        on_step: Told every step and its detail.
+        known: The contracts; by default those of the project.
+    """
+    known = known or contracts.load()
+    keyring = Keyring.from_settings(settings)
+    with connect(dsn) as conn:
+        ensure_fingerprint(conn, keyring)
+        while True:
+            arrival = ledger.arrival(conn, arrival_id)
+            with ledger.name_locked(conn, arrival.name):
+                for one in [*ledger.undecided_before(conn, arrival), ledger.arrival(conn, arrival_id)]:
+                    if one.status in (*ledger.UNDECIDED, "refused"):
+                        _Attempt(conn, dsn, settings, known, keyring, gate, on_step, one).run()
+            after = ledger.arrival(conn, arrival_id)
+            if after.name == arrival.name:
+                return _outcome(after)
+
+
+def withdraw(conn: psycopg.Connection, name: str, reason: str) -> Outcome:
+    """Withdraw an accepted delivery: it stops counting, as if it had never come. What it superseded counts again.
+
+    Raises:
+        WarehouseError: No accepted delivery has that name.
+    """
+    with ledger.name_locked(conn, name), conn.transaction():
+        holder = ledger.holder(conn, name)
+        if holder is None or holder.status not in ("accepted", "superseded", "withdrawn"):
+            raise WarehouseError(f"There is no accepted delivery named {name!r} to withdraw.")
+        if holder.status != "withdrawn":
+            with _settling(conn, contracts.load(), holder):
+                ledger.withdraw(conn, holder.arrival_id, reason)
+    return _outcome(ledger.arrival(conn, holder.arrival_id))
+
+
+def rejects(conn: psycopg.Connection, keyring: Keyring, name: str) -> Iterator[dict[str, object]]:
+    """Rejected rows of a delivery with their text as delivered: ``path, feed, line_number, reasons, raw``."""
+    with conn.transaction(), conn.cursor(name="rejects") as cursor:
+        cursor.execute(
+            "SELECT path, feed, line_number, reasons, raw FROM ops.rejected_row WHERE delivery_name = %s"
+            " ORDER BY path, feed, line_number",
+            [name],
+        )
+        for path, feed, line_number, reasons, raw in cursor:
+            yield {
+                "path": path,
+                "feed": feed,
+                "line_number": line_number,
+                "reasons": reasons,
+                "raw": keyring.open(raw).decode(),
+            }
+
+
+def _outcome(arrival: Arrival) -> Outcome:
+    return Outcome(
+        arrival.arrival_id,
+        arrival.name,
+        arrival.status,
+        arrival.codes,
+        arrival.source,
+        arrival.sender,
+        arrival.period,
+    )
+
+
+class _Attempt:
+    """One attempt to judge one arrival, its name held."""
+
+    def __init__(
+        self,
+        conn: psycopg.Connection,
+        dsn: str,
+        settings: Settings,
+        known: Contracts,
+        keyring: Keyring,
+        gate: Gate | None,
+        on_step: OnStep | None,
+        arrival: Arrival,
+    ) -> None:
+        self.conn, self.dsn, self.settings, self.contracts, self.keyring = conn, dsn, settings, known, keyring
+        self.gate, self.on_step, self.arrival, self.id = gate, on_step, arrival, arrival.arrival_id
+        self.files: list[_File] = []
+        self.batches: dict[str, landing.Batch] = {}
+        self.vault = VaultBatch(conn, keyring, self.id)
+        self.warnings = landing.WarningBatch(conn, self.id)
+
+    def run(self) -> None:
+        """Go through the steps to the decision."""
+        landing.drop_leftovers(self.conn, self.id)
+        # The place is fixed, so that the next attempt finds what a killed one left.
+        workdir = self.settings.root / "work" / str(self.id)
+        shutil.rmtree(workdir, ignore_errors=True)
+        workdir.mkdir(parents=True)
+        try:
+            self._judge(workdir)
+        finally:
+            shutil.rmtree(workdir, ignore_errors=True)
+
+    def _judge(self, workdir: Path) -> None:
+        inbox = Inbox(self.settings.inbox_url, self.settings.inbox_options)
+        package = next((one for one in inbox.scan() if _place(one) == self.arrival.location), None)
+        if package is None or package.fingerprint != self.arrival.fingerprint:
+            if self.arrival.status != "refused":
+                gone = "the package was removed or replaced before it was read; what lies there now is another arrival"
+                self._refuse([Finding(DeliveryCode.MISSING_FILE, gone)])
+            return
+        local = inbox.fetch(package, workdir)
+        now, found = datetime.now(UTC), list[Finding]()
+        try:
+            checked: Checked | None = deliveries.check(
+                local, package.is_zip, workdir, self.contracts, self.settings, now
+            )
+        except CheckRefused as refused:
+            checked, found = refused.checked, refused.findings
+        with self.conn.transaction():
+            identity = _identity(deliveries.describe(local, package.is_zip, self.settings))
+            ledger.identify(self.conn, self.id, identity)
+            if identity.name != self.arrival.name:
+                return  # could not be read when it was registered: go on with the right name held
+            if checked is None:
+                self._refuse(found)
+                return
+            manifest = checked.manifest
+            self._identify(checked)
+            holder = ledger.holder(self.conn, manifest.name, but=self.id)
+            if holder is not None and holder.content_hash == checked.content_hash:
+                self._decide("duplicate", [], {"of": holder.arrival_id})
+                return
+            if holder is not None:
+                other = f"the name belongs to arrival {holder.arrival_id}, which has other content; take a new name"
+                found.append(Finding(DeliveryCode.NAME_REUSED, other))
+            if found:
+                self._refuse(found)
+                return
+            self._advance("checked", {"files": len(manifest.resources), "content_hash": checked.content_hash})
+        if self._stage(checked) and self._validate(manifest):
+            self._accept(manifest)
+
+    def _identify(self, checked: Checked) -> None:
+        manifest = checked.manifest
+        identity = Identity(
+            manifest.name,
+            manifest.source,
+            manifest.sender,
+            manifest.period,
+            manifest.mode,
+            manifest.created,
+            manifest.created_date,
+            manifest.contract_version,
+        )
+        ledger.identify(self.conn, self.id, identity, checked.content_hash, manifest.raw)
+
+    # --- staging ---
+
+    def _stage(self, checked: Checked) -> bool:
+        """Read, clean, check and copy every file in one transaction; False when that already decides against it."""
+        manifest = checked.manifest
+        with self.conn.transaction():
+            self._create_tables(checked)
+            findings = [finding for file in self.files for finding in self._read(file, checked)]
+            self._settle_duplicates(checked)
+            findings += self._count(manifest)
+            if findings:
+                self._refuse(findings)
+                return False
+            for batch in self.batches.values():
+                batch.analyze()
+            self._advance("staged", self._totals())
+        return True
+
+    def _create_tables(self, checked: Checked) -> None:
+        for resource in checked.manifest.resources:
+            feed = self.contracts.feeds[checked.manifest.source, resource.feed]
+            self.files.append(_File(resource, feed, checked.sizes[resource.path], checked.sha256[resource.path]))
+            if feed.name not in self.batches:
+                self.batches[feed.name] = landing.Batch(self.conn, feed, self.id)
+                self.batches[feed.name].create()
+        self.vault.create()
+        self.warnings.create()
+
+    def _read(self, file: _File, checked: Checked) -> list[Finding]:
+        """Read and check a file, batch by batch, while the batch before it is copied; returns what refuses it."""
+        number = file.resource.index
+        self.batches[file.feed.name].begin_file(number)
+        context = Context(
+            checked.manifest.created_date, file.resource.amount_unit, sheet=file.resource.format in ("xlsx", "xls")
+        )
+        try:
+            table = self._open(file, checked)
+            with _Ahead() as ahead:
+                for raw in table.batches():
+                    ahead.submit(self._keep, file, raw, checks.check(raw, file.feed, context, self.keyring))
+        except DeliveryRefused as refused:
+            file.failed = True
+            self.batches[file.feed.name].forget_file(number)
+            self.warnings.forget_file(number)
+            return refused.findings
+        file.skipped, file.unknown_columns = table.rows_skipped, table.unknown_columns
+        return []
+
+    def _keep(self, file: _File, raw: RawBatch, checked: checks.CheckedBatch) -> None:
+        """Copy a checked batch: good rows, persons, rejected rows with their text, warnings."""
+        batch = self.batches[file.feed.name]
+        batch.add(checked.good)
+        self.vault.add(file.feed, checked.persons)
+        self.warnings.add(file.resource.index, checked.warnings)
+        keys = [column.name for column in file.feed.keys]
+        rejected = checked.rejected.select("row", "line_number", "reasons", "content_hash", *keys)
+        file.rejected += self._reject(file, raw, rejected.iter_rows())
+        file.read += raw.frame.height
+
+    def _reject(self, file: _File, raw: RawBatch, rejected: Iterable[tuple[Any, ...]]) -> int:
+        """Keep rejected rows of a batch with their sealed text; each: row of the batch, line, reasons, hash, keys."""
+        rows = list(rejected)
+        texts = raw.raw([row for row, *_ in rows])
+        self.batches[file.feed.name].reject(
+            [
+                (line, reasons, self.keyring.seal(text.encode()), *content)
+                for (_, line, reasons, *content), text in zip(rows, texts, strict=True)
+            ]
+        )
+        return len(rows)
+
+    def _settle_duplicates(self, checked: Checked) -> None:
+        """Reject rows whose key stands more than once in the delivery; their text is read a second time."""
+        taken_out = False
+        for batch in self.batches.values():
+            found = batch.find_duplicates()
+            for file in self.files:
+                if (lines := found.get(file.resource.index)) is not None:
+                    batch.begin_file(file.resource.index)
+                    nothing = [None] * (1 + len(file.feed.keys))
+                    for raw in self._open(file, checked).batches():
+                        here = pl.DataFrame({"line_number": raw.line}).with_row_index().join(lines, on="line_number")
+                        file.rejected += self._reject(
+                            file, raw, ((row, line, [reason], *nothing) for line, row, reason in here.iter_rows())
+                        )
+            if found:
+                batch.take_out()
+                taken_out = True
+        if taken_out:
+            self.vault.keep_only_landed([batch.rows for batch in self.batches.values() if batch.feed.has_person])
+
+    def _open(self, file: _File, checked: Checked) -> Table:
+        return open_table(checked.files[file.resource.path], file.resource, file.feed, self.settings)
+
+    def _count(self, manifest: Manifest) -> list[Finding]:
+        """What the numbers of rows say against the delivery. Files and feeds that could not be read say nothing."""
+        findings = [
+            Finding(DeliveryCode.ROWS, f"{file.resource.rows} rows announced, {file.read} found", file.resource.path)
+            for file in self.files
+            if not file.failed and file.resource.rows not in (None, file.read)
+        ]
+        for name, batch in sorted(self.batches.items()):
+            files = [file for file in self.files if file.feed.name == name]
+            if any(file.failed for file in files):
+                continue
+            read, rejected = sum(file.read for file in files), sum(file.rejected for file in files)
+            if not read and manifest.mode == "snapshot" and batch.feed.required_in_snapshot:
+                findings.append(Finding(DeliveryCode.EMPTY, f"no row in feed {name}, which a snapshot must have"))
+            if rejected > batch.feed.tolerance * read:
+                findings.append(
+                    Finding(
+                        DeliveryCode.TOLERANCE,
+                        f"{rejected} of {read} rows of feed {name} rejected, more than {batch.feed.tolerance:%}",
+                    )
+                )
+        return findings
+
+    def _validate(self, manifest: Manifest) -> bool:
+        """Ask the gate; False when it decided against the delivery."""
+        if self.gate is not None:
+            loaded = {name: sum(file.loaded for file in self.files if file.feed.name == name) for name in self.batches}
+            tables = {name: batch.name for name, batch in self.batches.items()}
+            findings = self.gate(GateRequest(self.dsn, self.contracts, self.id, manifest, tables, loaded))
+            if findings:
+                self._refuse(findings)
+                return False
+        with self.conn.transaction():
+            self._advance("validated", {})
+        return True
+
+    # --- deciding ---
+
+    def _accept(self, manifest: Manifest) -> None:
+        """Everything that acceptance changes, in one transaction."""
+        with self.conn.transaction(), _settling(self.conn, self.contracts, manifest):
+            self.vault.merge(self.id)
+            for name, batch in sorted(self.batches.items()):
+                if any(file.loaded for file in self.files if file.feed.name == name):
+                    batch.attach()
+            self._decide("accepted", [], self._totals())
+
+    def _refuse(self, findings: list[Finding]) -> None:
+        codes = sorted({finding.code.value for finding in findings})
+        self._decide("refused", codes, {"codes": codes, "findings": [str(finding) for finding in findings]})
+
+    def _decide(self, status: str, codes: list[str], detail: dict[str, object]) -> None:
+        """Write the decision and the rows about it in place of those of an earlier judgement; clear the rest away."""
+        with self.conn.transaction():
+            ledger.forget_rows(self.conn, self.id)
+            for file in self.files:
+                if not file.failed:
+                    ledger.record_file(
+                        self.conn,
+                        self.id,
+                        file.resource.index,
+                        file.resource.path,
+                        file.feed.name,
+                        read=file.read,
+                        rejected=file.rejected,
+                        skipped=file.skipped,
+                        size=file.size,
+                        sha256=file.sha256,
+                        unknown_columns=file.unknown_columns,
+                    )
+            paths = {file.resource.index: file.resource.path for file in self.files}
+            for batch in self.batches.values():
+                batch.rejections_to_ledger(paths)
+            if self.batches:
+                self.warnings.to_ledger(paths)
+            landing.drop_leftovers(self.conn, self.id)
+            ledger.decide(self.conn, self.id, status, codes, detail)
+        self._tell(status, detail)
+
+    def _advance(self, step: str, detail: dict[str, object]) -> None:
+        ledger.advance(self.conn, self.id, step, detail)
+        self._tell(step, detail)
+
+    def _tell(self, step: str, detail: dict[str, object]) -> None:
+        if self.on_step is not None:
+            self.on_step(step, {"arrival_id": self.id, "name": self.arrival.name, **detail})
+
+    def _totals(self) -> dict[str, object]:
+        return {
+            "rows_read": sum(file.read for file in self.files),
+            "rows_loaded": sum(file.loaded for file in self.files),
+            "rows_rejected": sum(file.rejected for file in self.files),
+        }
+
+
+def _settling(conn: psycopg.Connection, known: Contracts, one: Manifest | Arrival) -> AbstractContextManager[None]:
+    """Where a snapshot replaces another: hold its sender and period, and let the last one count afterwards.
+
+    Only a source that can send a complete register has snapshots; others may write the word, it says nothing.
+    """
+    complete = one.source and any(feed.required_in_snapshot for feed in known.of_source(one.source))
+    if one.mode == "snapshot" and complete and one.sender and one.period:
+        return ledger.last_snapshot_counts(conn, one.source, one.sender, one.period)
+    return nullcontext()
+
+
+class _Ahead:
+    """Runs the database's part of a batch in a second thread while the next batch is read."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copy")
+        self._waiting: deque[Future[None]] = deque()
+
+    def submit(self, work: Callable[..., None], *arguments: object) -> None:
+        """Have it done after what was submitted before; waits while too much is waiting."""
+        while len(self._waiting) > _AHEAD:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(work, *arguments))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            while self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
