@@ -1,0 +1,670 @@
+"""From the text of a column as delivered to its cleaned values: strip, normalise, read; spec/deliveries.md 2.3.
+
+Every function works on whole columns. Two ideas keep it quick: columns whose values repeat are cleaned once a distinct
+value (``clean``), and in the others the bytes of the column are compared as one array to find the few rows that need
+more than a look (``_tidy`` and the readers of dates and numbers); only those go through regular expressions. The quick
+and the slow way give the same result; a property test holds them to it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ingest import numbers
+from ingest.contracts.model import CodeList, Column, Kind
+from ingest.errors import RowCode
+from ingest.numbers import Mask, Matrix
+
+#: Stripped at both ends of every value.
+STRIP = " \t\r\n\u00a0\u3000\u200b\ufeff"
+
+#: These are no value.
+NULL_WORDS = ("", "null", "NULL", "nan", "NaN", "None", "-", "/", "无", "空", "不详", "#N/A", "***")
+
+#: Year, month, day of dates that senders write for "none".
+PLACEHOLDERS = ((1900, 1, 1), (1970, 1, 1), (2099, 12, 31), (9999, 12, 31), (0, 0, 0))
+
+_FLAGS = {"1": "true", "是": "true", "Y": "true", "TRUE": "true"} | {
+    "0": "false",
+    "否": "false",
+    "N": "false",
+    "FALSE": "false",
+}
+
+_TIME = r"(?:([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?)"
+_CLOCK = rf"(?:[T\s]\s*{_TIME})?$"
+#: Every form of a date, each perhaps with a time: groups year, month, day, hour, minute, second.
+_DATE_FORMS = (
+    rf"^([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}}){_CLOCK}",
+    rf"^([0-9]{{4}})/([0-9]{{1,2}})/([0-9]{{1,2}}){_CLOCK}",
+    rf"^([0-9]{{4}})\.([0-9]{{1,2}})\.([0-9]{{1,2}}){_CLOCK}",
+    rf"^([0-9]{{4}})年([0-9]{{1,2}})月([0-9]{{1,2}})日(?:[T\s]*{_TIME})?$",
+    rf"^([0-9]{{4}})([0-9]{{2}})([0-9]{{2}}){_CLOCK}",
+    r"^([0-9]{4})([0-9]{2})([0-9]{2})[T\s]?([0-9]{2})([0-9]{2})([0-9]{2})?(?:\.[0-9]+)?$",
+)
+_NUMBER = r"^[+-]?(?:(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]*)?|\.[0-9]+)$"
+_INTEGER_BITS = {"smallint": 15, "integer": 31, "bigint": 63}
+_EPOCH = date(1970, 1, 1)
+_FIRST_DAY = (date(1900, 1, 1) - _EPOCH).days
+#: A column counts as repeating when a sample of it holds at most this share of distinct values.
+_REPEATS = 0.3
+_SAMPLE = 512
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the reading of a file's values depends on besides the contract."""
+
+    created_date: date
+    amount_unit: Literal["yuan", "wanyuan"] = "yuan"
+    sheet: bool = False
+
+
+@dataclass
+class Cleaned:
+    """A cleaned column.
+
+    ``text`` is what lands (null: no value), ``value`` the same in the type that rules and the content hash work on
+    (money in cents, dates in days and date-times in seconds since 1970, else text; both null where the value is
+    wrong), ``flags`` the rows of each row code that holds, without codes that hold nowhere.
+    """
+
+    text: pl.Series
+    value: pl.Series
+    flags: dict[str, Mask] = field(default_factory=dict)
+
+    @property
+    def wrong(self) -> Mask:
+        """Rows whose value breaks a rule (not those where it is missing)."""
+        return any_of([mask for code, mask in self.flags.items() if code.startswith("E_")], len(self.text))
+
+    def flag(self, code: str, rows: Mask) -> None:
+        """Note ``code`` for ``rows``."""
+        if rows.any():
+            self.flags[code] = self.flags[code] | rows if code in self.flags else rows
+
+    def drop(self, rows: Mask) -> None:
+        """Make the value of ``rows`` no value."""
+        if rows.any():
+            same = self.value is self.text
+            self.text = _blank(self.text, rows)
+            self.value = self.text if same else _blank(self.value, rows)
+
+    def reject(self, code: str, rows: Mask) -> None:
+        """Note ``code`` for ``rows``, which have no value then."""
+        self.flag(code, rows)
+        self.drop(rows)
+
+    def spread(self, indices: NDArray[np.int64]) -> "Cleaned":
+        """The rows ``indices``: a result over distinct values laid out over the rows they came from."""
+        picks = pl.Series(indices)
+        text = self.text.gather(picks)
+        value = text if self.value is self.text else self.value.gather(picks)
+        return Cleaned(text, value, {code: mask[indices] for code, mask in self.flags.items()})
+
+
+def any_of(masks: list[Mask], height: int) -> Mask:
+    """The union of row masks."""
+    return np.logical_or.reduce(masks) if masks else np.zeros(height, dtype=np.bool_)
+
+
+def _blank(series: pl.Series, rows: Mask) -> pl.Series:
+    """A copy with null in ``rows``."""
+    return pl.select(pl.when(~pl.Series(rows)).then(series)).to_series()
+
+
+def _patch(series: pl.Series, rows: NDArray[np.int64], values: pl.Series) -> pl.Series:
+    """A copy with ``values`` put in at ``rows``."""
+    if len(rows) == 0:
+        return series
+    return values if len(rows) == len(series) else series.clone().scatter(rows, values)
+
+
+class Bytes:
+    """The UTF-8 bytes of a text column as one array, to look at all its rows in a few array operations."""
+
+    def __init__(self, series: pl.Series) -> None:
+        self.series = series
+        array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+        if not pa.types.is_large_string(array.type):
+            array = array.cast(pa.large_string())
+        _, offsets, data = array.buffers()
+        self.offsets = np.frombuffer(offsets, dtype=np.int64, count=len(array) + array.offset + 1)[array.offset :]
+        self.start = int(self.offsets[0])
+        whole = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
+        self.data = whole[self.start : int(self.offsets[-1])]
+        self.lengths = np.diff(self.offsets)
+        self.array = array
+
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+        """The rows to which byte ``positions`` belong, each once."""
+        found: NDArray[np.int64] = np.unique(
+            np.searchsorted(self.offsets, positions + self.start, side="right").astype(np.int64) - 1
+        )
+        return found
+
+    def matrix(self, rows: NDArray[np.int64], width: int) -> Matrix:
+        """The first ``width`` bytes of ``rows``, none of which may be shorter, as a (rows, width) copy."""
+        if len(rows) == len(self.lengths) and len(self.data) == len(rows) * width:
+            return self.data.reshape(-1, width).copy()
+        return self.data[(self.offsets[rows] - self.start)[:, None] + np.arange(width)]
+
+
+def from_matrix(matrix: Matrix) -> pl.Series:
+    """The rows of an ASCII byte matrix as texts."""
+    height, width = matrix.shape
+    offsets = np.arange(height + 1, dtype=np.int64) * width
+    array = pa.LargeStringArray.from_buffers(height, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(matrix)))
+    return pl.Series(array)
+
+
+def clean(series: pl.Series, column: Column, context: Context) -> Cleaned:
+    """Clean one column and apply the rules about single values, without E_REQUIRED.
+
+    Args:
+        series: text as delivered; null counts as empty.
+        column: its contract; identity numbers (CERTNO) are only stripped and normalised here, see ``ingest.checks``.
+        context: of the file.
+    """
+    text = series.cast(pl.String).fill_null("") if series.null_count() else series
+    if len(text) > 1 and _repeats(text):
+        encoded = Bytes(text).array.dictionary_encode()
+        cleaned = _clean(pl.Series(encoded.dictionary), column, context)
+        return cleaned.spread(encoded.indices.to_numpy().astype(np.int64))
+    return _clean(text, column, context)
+
+
+def missing(column: Column, height: int, context: Context) -> Cleaned:
+    """The cleaned form of a column that the file does not have."""
+    return _clean(pl.Series([""]), column, context).spread(np.zeros(height, dtype=np.int64))
+
+
+def _repeats(text: pl.Series) -> bool:
+    step = max(1, len(text) // _SAMPLE)
+    sample = text.gather_every(step)
+    return sample.n_unique() <= _REPEATS * len(sample)
+
+
+def _clean(text: pl.Series, column: Column, context: Context) -> Cleaned:
+    cleaned = _CLEANERS[column.kind](text, column, context)
+    if column.kind in _NUMERIC:
+        _check_bounds(cleaned, column, context)
+    elif column.kind in _TEXTUAL:
+        _check_length(cleaned, column)
+        _check_pattern(cleaned, column)
+    return cleaned
+
+
+# --- text ---------------------------------------------------------------------------------------------------------
+
+
+def _odd_ascii(data: NDArray[np.uint8]) -> Mask:
+    """Bytes of a code or number that need care: blanks, quotes, apostrophe, the dot of ".0", anything not ASCII."""
+    return ((data - np.uint8(0x28)) > 0x56) | (data == 0x2E)
+
+
+def _odd_text(data: NDArray[np.uint8]) -> Mask:
+    """Bytes of free text that need care: as above, and the first bytes of U+00A0, U+200B, U+3000, U+FEFF, the dots."""
+    odd: Mask = data < 0x28
+    for first in (0x7F, 0xC2, 0xE2, 0xE3, 0xEF):
+        odd |= data == first
+    return odd
+
+
+def _tidy(
+    text: pl.Series, odd: Callable[[NDArray[np.uint8]], Mask], polish: Callable[[pl.Series], pl.Series]
+) -> tuple[pl.Series, Bytes]:
+    """Strip, find the null words, and ``polish`` the rows that hold an ``odd`` byte. Also returns the bytes read."""
+    content = Bytes(text)
+    positions = np.flatnonzero(odd(content.data))
+    needy = np.zeros(len(text), dtype=np.bool_)
+    if len(positions):
+        needy[content.rows(positions)] = True
+    if len(text) and int(content.lengths.min()) <= 6:
+        needy |= text.is_in(NULL_WORDS).to_numpy()
+    rows = np.flatnonzero(needy)
+    if len(rows) == 0:
+        return text, content
+    return _patch(text, rows, polish(text.gather(rows))), content
+
+
+def _strip(text: pl.Series) -> pl.Series:
+    """Strip blanks, leading apostrophes and ``="…"`` wrappers; null words become null."""
+    text = text.str.strip_chars_start(STRIP + "'").str.strip_chars_end(STRIP)
+    for _ in range(4):  # wrappers in wrappers: nobody writes more
+        wrapped = text.str.contains(r'(?s)^=".*"$')
+        if not wrapped.any():
+            break
+        inner = text.str.slice(2).str.head(-1).str.strip_chars_start(STRIP + "'").str.strip_chars_end(STRIP)
+        text = inner.zip_with(wrapped, text)
+    return text.set(text.is_in(NULL_WORDS), None)
+
+
+def _compatible(text: pl.Series) -> pl.Series:
+    """Strip and NFKC: full-width digits and letters become plain ones."""
+    text = _strip(text)
+    foreign = text.str.len_bytes() != text.str.len_chars()
+    if not foreign.any():
+        return text
+    # what NFKC makes can be a blank, an apostrophe or a null word itself
+    rows = foreign.fill_null(value=False).arg_true()
+    return text.scatter(rows, _strip(text.gather(rows).str.normalize("NFKC")))
+
+
+def _polish_code(text: pl.Series) -> pl.Series:
+    return _compatible(text).str.replace(r"^([0-9]+)\.0$", "$1")
+
+
+def _polish_name(text: pl.Series) -> pl.Series:
+    text = _strip(text).str.replace_all("[•・‧∙．]", "·")
+    for _ in range(2):  # every other gap a pass, because the characters around one are consumed
+        text = text.str.replace_all(r"(\p{Han})[ \t\u{a0}\u{3000}\u{200b}\u{feff}]+(\p{Han})", "${1}${2}")
+    return text
+
+
+def _clean_text(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
+    tidy, _ = _tidy(text, _odd_text, _strip)
+    return Cleaned(tidy, tidy)
+
+
+def _clean_name(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
+    tidy, _ = _tidy(text, _odd_text, _polish_name)
+    return Cleaned(tidy, tidy)
+
+
+def _clean_identifier(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
+    tidy, _ = _tidy(text, _odd_ascii, _polish_code)
+    return Cleaned(tidy, tidy)
+
+
+def _clean_certno(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
+    tidy, _ = _tidy(text, _odd_ascii, _compatible)
+    return Cleaned(tidy, tidy)
+
+
+def _clean_mobile(text: pl.Series, column: Column, context: Context) -> Cleaned:
+    cleaned = _clean_identifier(text, column, context)
+    odd = ~_matches(cleaned.text, r"^1[3-9][0-9]{9}$")
+    cleaned.flag(RowCode.MOBILE, odd)
+    cleaned.drop(odd)
+    return cleaned
+
+
+def _clean_uscc(text: pl.Series, column: Column, context: Context) -> Cleaned:
+    cleaned = _clean_identifier(text, column, context)
+    upper = cleaned.text.str.to_uppercase()
+    content = Bytes(upper.fill_null(""))
+    rows = np.flatnonzero(content.lengths == 18)
+    right = upper.is_null().to_numpy().copy()
+    right[rows] = numbers.uscc_check(content.matrix(rows, 18))
+    if column.uscc_first:
+        right &= _matches(upper, f"^(?:{column.uscc_first})")
+    result = Cleaned(upper, upper)
+    result.reject(RowCode.USCC, ~right)
+    return result
+
+
+def _matches(text: pl.Series, pattern: str) -> Mask:
+    """Whether texts match; none does."""
+    return text.str.contains(pattern).fill_null(value=True).to_numpy()
+
+
+def _check_length(cleaned: Cleaned, column: Column) -> None:
+    lengths: pl.Series | None = None
+    if column.max_length is not None and (cleaned.text.str.len_bytes().max() or 0) > column.max_length:  # type: ignore[operator]
+        lengths = cleaned.text.str.len_chars()
+        cleaned.reject(RowCode.LENGTH, (lengths > column.max_length).fill_null(value=False).to_numpy())
+    if column.min_length is not None:
+        lengths = cleaned.text.str.len_chars()
+        cleaned.reject(RowCode.LENGTH, (lengths < column.min_length).fill_null(value=False).to_numpy())
+
+
+def _check_pattern(cleaned: Cleaned, column: Column) -> None:
+    pattern = column.pattern
+    if pattern is None and column.kind is Kind.DIVISION:
+        pattern = "[0-9]{6}"
+    if pattern is None:
+        return
+    odd = ~_matches(cleaned.text, f"^(?:{pattern})$")
+    if column.pattern_code.startswith("W_"):
+        cleaned.flag(column.pattern_code, odd)
+    else:
+        cleaned.reject(column.pattern_code, odd)
+
+
+# --- codes --------------------------------------------------------------------------------------------------------
+
+
+def _clean_code(text: pl.Series, column: Column, context: Context) -> Cleaned:
+    cleaned = _clean_identifier(text, column, context)
+    codes = cleaned.text
+    if column.strip_leading_zeros:
+        codes = codes.str.replace("^0+([0-9])", "$1")
+    if column.code_list is None:
+        return Cleaned(codes, codes)
+    spellings, width = _spellings(column.code_list)
+    if width and not column.strip_leading_zeros:
+        short = (codes.str.len_bytes() < width) & codes.str.contains("^[0-9]+$")
+        if short.any():
+            codes = codes.str.zfill(width).zip_with(short.fill_null(value=False), codes)
+    known = codes.replace_strict(spellings, default=None, return_dtype=pl.String)
+    unlisted = (codes.is_not_null() & known.is_null()).to_numpy()
+    result = Cleaned(known.fill_null(codes), known)
+    result.value = result.text
+    if not unlisted.any():
+        return result
+    local = unlisted & _local(codes, column)
+    result.flag(RowCode.CODE_LOCAL, local)
+    result.reject(RowCode.CODE, unlisted & ~local)
+    return result
+
+
+def _local(codes: pl.Series, column: Column) -> Mask:
+    """Unlisted codes that the column takes all the same."""
+    assert column.code_list is not None  # noqa: S101
+    listed = column.code_list.codes
+    if column.code_match == "open":
+        return np.ones(len(codes), dtype=np.bool_)
+    if column.code_match == "first_two":
+        pairs = sorted({code[:2] for code in listed})
+        return _matches(codes, rf"^(?:{'|'.join(map(re.escape, pairs))})[0-9A-Za-z]*$")
+    if column.code_match == "prefix":
+        return _matches(codes, rf"^(?:{'|'.join(map(re.escape, listed))})[0-9A-Za-z]+$")
+    return np.zeros(len(codes), dtype=np.bool_)
+
+
+#: Lookup tables by the list's identity; the list is kept beside its table so that the identity stays its own.
+_TABLES: dict[int, tuple[CodeList, dict[str, str], int]] = {}
+
+
+def _spellings(code_list: CodeList) -> tuple[dict[str, str], int]:
+    """Accepted texts of a list, and the common length of its codes when all are digits (else 0)."""
+    kept = _TABLES.get(id(code_list))
+    if kept is None or kept[0] is not code_list:
+        table = {label: code for code, label in code_list.codes.items() if label} | dict(code_list.spellings)
+        table = {unicodedata.normalize("NFKC", spelling): code for spelling, code in table.items()}
+        table |= {code: code for code in code_list.codes}
+        widths = {len(code) for code in code_list.codes}
+        fixed = len(widths) == 1 and all(code.isascii() and code.isdigit() for code in code_list.codes)
+        kept = _TABLES[id(code_list)] = (code_list, table, widths.pop() if fixed else 0)
+    return kept[1], kept[2]
+
+
+def _clean_flag(text: pl.Series, column: Column, context: Context) -> Cleaned:
+    cleaned = _clean_identifier(text, column, context)
+    known = cleaned.text.str.to_uppercase().replace_strict(_FLAGS, default=None, return_dtype=pl.String)
+    result = Cleaned(known, known)
+    result.flag(RowCode.TYPE, (cleaned.text.is_not_null() & known.is_null()).to_numpy())
+    return result
+
+
+# --- dates --------------------------------------------------------------------------------------------------------
+
+
+def _clean_date(text: pl.Series, column: Column, context: Context) -> Cleaned:
+    return _clean_time(text, column, context, timed=False)
+
+
+def _clean_datetime(text: pl.Series, column: Column, context: Context) -> Cleaned:
+    return _clean_time(text, column, context, timed=True)
+
+
+def _clean_time(text: pl.Series, column: Column, context: Context, *, timed: bool) -> Cleaned:
+    """Dates, and date-times when ``timed``: ISO text; days or seconds since 1970."""
+    content = Bytes(text)
+    width = 19 if timed else 10
+    plain, fields, rewritten = _read_plain_times(content, width)
+    known = np.zeros(len(text), dtype=np.bool_)
+    known[plain] = True
+    parts = np.zeros((6, len(text)), dtype=np.int64)
+    parts[:, plain] = fields
+    others = np.flatnonzero(~known)
+    missing = np.zeros(len(text), dtype=np.bool_)
+    broken = np.zeros(len(text), dtype=np.bool_)
+    if len(others):
+        rest = _compatible(text.gather(others))
+        missing[others] = rest.is_null().to_numpy()
+        read, understood = _read_times(rest)
+        parts[:, others] = read
+        broken[others] = ~understood & ~missing[others]
+    year, month, day, hour, minute, second = parts
+    stand_in = any_of([(year == y) & (month == m) & (day == d) for y, m, d in PLACEHOLDERS], len(text))
+    stand_in &= ~missing & ~broken
+    real = numbers.real_dates(year, month, day) & (hour < 24) & (minute < 60) & (second < 60)
+    broken |= ~missing & ~stand_in & ~real
+    given = ~(missing | broken | stand_in)
+    # days that are not given are computed too; month and day only need to stay inside the calendar
+    days = np.where(given, numbers.epoch_days(year, np.clip(month, 1, 12), day), 0)
+    early_or_late = days < _FIRST_DAY
+    if not column.may_lie_ahead:
+        early_or_late |= days > (context.created_date - _EPOCH).days
+    early_or_late &= given
+    given &= ~early_or_late
+
+    value = days
+    if timed:
+        value = days * 86_400 + hour * 3_600 + minute * 60 + second
+    values = pl.Series(value).set(pl.Series(~given), None)
+    iso = _iso(text, plain, rewritten, others, values, timed=timed)
+    result = Cleaned(iso if given.all() else iso.set(pl.Series(~given), None), values)
+    result.flag(RowCode.PLACEHOLDER_DATE, stand_in)
+    result.flag(RowCode.TYPE, broken)
+    result.flag(RowCode.RANGE, early_or_late)
+    return result
+
+
+def _read_plain_times(content: Bytes, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64], pl.Series | None]:
+    """Rows that read ``yyyy-MM-dd`` or, at 19 characters, ``yyyy-MM-dd HH:mm:ss``, with ``/`` or ``T`` as well.
+
+    Returns the rows, their six fields as a (6, rows) array, and their text in the standard form where it differs.
+    """
+    rows = np.flatnonzero(content.lengths == width)
+    matrix = content.matrix(rows, width)
+    figures = [0, 1, 2, 3, 5, 6, 8, 9] + ([11, 12, 14, 15, 17, 18] if width == 19 else [])
+    fit = numbers.digits(matrix[:, figures]) & (matrix[:, 4] == matrix[:, 7])
+    fit &= (matrix[:, 4] == ord("-")) | (matrix[:, 4] == ord("/"))
+    if width == 19:
+        fit &= (matrix[:, 10] == ord(" ")) | (matrix[:, 10] == ord("T"))
+        fit &= (matrix[:, 13] == ord(":")) & (matrix[:, 16] == ord(":"))
+    if not fit.all():
+        rows, matrix = rows[fit], matrix[fit]
+    spans = [(0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19)][: 6 if width == 19 else 3]
+    fields = np.zeros((6, len(rows)), dtype=np.int64)
+    for index, (start, end) in enumerate(spans):
+        fields[index] = numbers.integers(matrix[:, start:end])
+    standard = bool((matrix[:, 4] == ord("-")).all()) and (width == 10 or bool((matrix[:, 10] == ord(" ")).all()))
+    if standard:
+        return rows, fields, None
+    matrix[:, 4] = matrix[:, 7] = ord("-")
+    if width == 19:
+        matrix[:, 10] = ord(" ")
+    return rows, fields, from_matrix(matrix)
+
+
+def _read_times(text: pl.Series) -> tuple[NDArray[np.int64], Mask]:
+    """Read every form by regular expressions: a (6, n) array of fields, and which texts have one of the forms."""
+    names = [str(number) for number in range(1, 7)]
+    found = pl.DataFrame({name: pl.Series(dtype=pl.String).extend_constant(None, len(text)) for name in names})
+    for form in _DATE_FORMS:
+        if found["1"].null_count() == text.null_count():
+            break
+        read = text.str.extract_groups(form).struct.unnest()
+        read.columns = names
+        found = found.select(pl.coalesce(pl.col(name), read[name]) for name in names)
+    understood = found["1"].is_not_null().to_numpy()
+    fields = found.select(pl.all().cast(pl.Int64).fill_null(0)).to_numpy().T
+    return fields, understood
+
+
+def _iso(
+    text: pl.Series,
+    plain: NDArray[np.int64],
+    rewritten: pl.Series | None,
+    others: NDArray[np.int64],
+    values: pl.Series,
+    *,
+    timed: bool,
+) -> pl.Series:
+    """The column in standard form: what already has it as it stands, the rest written anew."""
+    if rewritten is not None:
+        text = _patch(text, plain, rewritten)
+    if len(others) == 0:
+        return text
+    rest = values.gather(others)
+    if timed:
+        written = pl.from_epoch(rest, time_unit="s").dt.to_string("%Y-%m-%d %H:%M:%S")
+    else:
+        written = rest.cast(pl.Int32).cast(pl.Date).dt.to_string("%Y-%m-%d")
+    return _patch(text, others, written)
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+
+def _clean_money(text: pl.Series, column: Column, context: Context) -> Cleaned:
+    """Amounts in cents. In a file in 10,000 yuan the sixth decimal is the cent, so nothing is ever multiplied."""
+    decimals = 2 if context.amount_unit == "yuan" else 6
+    exact = pl.Decimal(38, decimals)
+    content = Bytes(text)
+    amounts = text.cast(exact, strict=False)
+    cents = amounts.to_physical().cast(pl.Int64, strict=False)
+    needy = cents.is_null().to_numpy() | _too_many_decimals(content, decimals)
+    # all but "-", ".", digits (and "/", which the cast refuses): the cast would read "1e3" too
+    positions = np.flatnonzero((content.data - np.uint8(0x2D)) > 0x0C)
+    if len(positions):
+        needy[content.rows(positions)] = True
+    rows = np.flatnonzero(needy)
+    result = Cleaned(text, cents)
+    if len(rows):
+        read, mistaken = _read_numbers(text.gather(rows), decimals)
+        slow = read.cast(exact, strict=False).to_physical().cast(pl.Int64, strict=False)
+        result.value = _patch(cents, rows, slow)
+        result.text = _patch(text, rows, _cents_text(slow))
+        result.flag(RowCode.TYPE, _among(rows[mistaken], len(text)))
+        result.flag(RowCode.RANGE, _among(rows[(read.is_not_null() & slow.is_null()).to_numpy()], len(text)))
+    if decimals != 2:
+        result.text = _cents_text(result.value)
+    limit = 10 ** (_precision(column, (16, 2))[0] + 2)
+    result.reject(RowCode.RANGE, (result.value.abs() >= limit).fill_null(value=False).to_numpy())
+    return result
+
+
+def _too_many_decimals(content: Bytes, decimals: int) -> Mask:
+    """Rows with more digits behind the dot. Rows with several dots are anybody's guess: the cast refuses them."""
+    dots = np.flatnonzero(content.data == 0x2E)
+    ends = content.offsets[1:] - content.start
+    if len(dots) == len(ends) and bool((dots < ends).all()) and bool((dots[1:] >= ends[:-1]).all()):
+        many: Mask = ends - dots - 1 > decimals
+        return many
+    rows = np.searchsorted(content.offsets, dots + content.start, side="right") - 1
+    return _among(rows[ends[rows] - dots - 1 > decimals], len(ends))
+
+
+def _among(rows: NDArray[np.int64], height: int) -> Mask:
+    """Row numbers as a mask."""
+    mask = np.zeros(height, dtype=np.bool_)
+    mask[rows] = True
+    return mask
+
+
+def _read_numbers(text: pl.Series, decimals: int | None = None) -> tuple[pl.Series, Mask]:
+    """Numbers as plain decimal text, without commas, plus sign and trailing zeros; and the rows that are none.
+
+    With ``decimals`` a number that has more of them is none either.
+    """
+    given = _compatible(text)
+    right = given.str.contains(_NUMBER)
+    plain = given.str.replace_all(",", "", literal=True).str.strip_prefix("+")
+    plain = plain.str.replace(r"(\.[0-9]*?)0+$", "$1").str.strip_suffix(".")
+    if decimals is not None:
+        right &= ~plain.str.contains(rf"\.[0-9]{{{decimals + 1}}}")
+    return plain.set(~right, None), (~right).fill_null(value=False).to_numpy()
+
+
+def _cents_text(cents: pl.Series) -> pl.Series:
+    size = pl.col("cents").abs()
+    sign = pl.when(pl.col("cents") < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    return (
+        cents.alias("cents")
+        .to_frame()
+        .select(pl.concat_str(sign, size // 100, pl.lit("."), (size % 100).cast(pl.String).str.zfill(2)))
+        .to_series()
+    )
+
+
+def _clean_integer(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
+    read, mistaken = _read_numbers(text, 0)
+    values = read.cast(pl.Int64, strict=False)
+    bits = _INTEGER_BITS.get(column.sql_type.lower(), 31)
+    result = Cleaned(values.cast(pl.String), values)
+    result.flag(RowCode.TYPE, mistaken)
+    result.flag(RowCode.RANGE, (read.is_not_null() & values.is_null()).to_numpy())
+    result.reject(RowCode.RANGE, ((values >= 2**bits) | (values < -(2**bits))).fill_null(value=False).to_numpy())
+    return result
+
+
+def _clean_number(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
+    read, mistaken = _read_numbers(text)
+    whole, scale = _precision(column, (28, 10))
+    values = read.cast(pl.Decimal(38, scale), strict=False)
+    result = Cleaned(_read_numbers(values.cast(pl.String).fill_null(""))[0], values)
+    result.flag(RowCode.TYPE, mistaken)
+    result.flag(RowCode.RANGE, (read.is_not_null() & values.is_null()).to_numpy())
+    result.reject(RowCode.RANGE, (values.abs() >= Decimal(10) ** whole).fill_null(value=False).to_numpy())
+    return result
+
+
+def _precision(column: Column, default: tuple[int, int]) -> tuple[int, int]:
+    """Digits before and behind the dot that the column's SQL type holds; ``default`` is (precision, scale)."""
+    found = re.fullmatch(r"numeric\((\d+),\s*(\d+)\)", column.sql_type.lower())
+    precision, scale = (int(found[1]), int(found[2])) if found else default
+    return precision - scale, scale
+
+
+def _check_bounds(cleaned: Cleaned, column: Column, context: Context) -> None:
+    unit = 100 if column.kind is Kind.MONEY else 1
+    maximum = column.maximum
+    if column.maximum_year:
+        maximum = Decimal(context.created_date.year)
+    if column.minimum is not None:
+        low = cleaned.value < _bound(column.minimum * unit, cleaned.value.dtype)
+        cleaned.reject(RowCode.RANGE, low.fill_null(value=False).to_numpy())
+    if maximum is not None:
+        high = cleaned.value > _bound(maximum * unit, cleaned.value.dtype)
+        cleaned.reject(RowCode.RANGE, high.fill_null(value=False).to_numpy())
+
+
+def _bound(limit: Decimal, dtype: pl.DataType) -> Decimal | int:
+    return int(limit) if dtype == pl.Int64 else limit
+
+
+_CLEANERS: Mapping[Kind, Callable[[pl.Series, Column, Context], Cleaned]] = {
+    Kind.TEXT: _clean_text,
+    Kind.NAME: _clean_name,
+    Kind.IDENTIFIER: _clean_identifier,
+    Kind.CODE: _clean_code,
+    Kind.DIVISION: _clean_identifier,
+    Kind.USCC: _clean_uscc,
+    Kind.CERT_TYPE: _clean_code,
+    Kind.CERTNO: _clean_certno,
+    Kind.MOBILE: _clean_mobile,
+    Kind.DATE: _clean_date,
+    Kind.DATETIME: _clean_datetime,
+    Kind.INTEGER: _clean_integer,
+    Kind.NUMBER: _clean_number,
+    Kind.MONEY: _clean_money,
+    Kind.FLAG: _clean_flag,
+}
+_NUMERIC = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.MONEY})
+_TEXTUAL = frozenset({Kind.TEXT, Kind.NAME, Kind.IDENTIFIER, Kind.CODE, Kind.CERT_TYPE, Kind.DIVISION})
