@@ -1,0 +1,175 @@
+"""The gate on staged batches: which facts refuse a delivery, what is stored, and what never is."""
+
+import re
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+
+from expectations import docs, gate
+from ingest import contracts
+from ingest.load import GateRequest
+
+ARRIVAL = 7
+CREATED = date(2026, 10, 3)
+PERSON = uuid.UUID("00000000-0000-0000-0000-00000000000a")
+
+
+@pytest.fixture
+def conn(database: str) -> Any:
+    from ingest import database as module
+
+    with module.connect(database) as connection:
+        module.migrate(connection, contracts.load())
+        connection.execute(
+            """
+            INSERT INTO ops.arrival (arrival_id, location, fingerprint, name, source, sender, period, holds_name)
+            VALUES (%s, 'x', 'x', 'batch', 'membership', '440000', '2026-09', true)
+            """,
+            [ARRIVAL],
+        )
+        connection.commit()
+        yield connection
+
+
+def stage(conn: psycopg.Connection, table: str, rows: Sequence[dict[str, Any]]) -> str:
+    name = f"landing.{table}_{ARRIVAL}"
+    conn.execute(f"CREATE TABLE {name} (LIKE landing.{table})")
+    for number, row in enumerate(rows):
+        row = {"delivery_id": ARRIVAL, "file_no": 0, "line_number": number, "content_hash": number, **row}
+        conn.execute(
+            f"INSERT INTO {name} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", list(row.values())
+        )
+    conn.commit()
+    return name
+
+
+def member(number: int, org_code: str = "A", joined_on: date = date(2020, 1, 1)) -> dict[str, Any]:
+    return {
+        "person_key": uuid.UUID(int=PERSON.int + number),
+        "member_id": f"M{number}",
+        "org_code": org_code,
+        "cert_type": "01",
+        "joined_on": joined_on,
+        "status": "1",
+        "sex": "1",
+    }
+
+
+def organisation(code: str) -> dict[str, Any]:
+    return {"org_code": code, "org_name": "x", "org_level": "90", "org_type": "1", "admdvs": "440100", "status": "1"}
+
+
+def settlement(number: int, setl_time: datetime) -> dict[str, Any]:
+    return {"setl_id": f"S{number}", "setl_time": setl_time, "medfee_sumamt": 1, "fund_pay_sumamt": 1, "psn_pay": 0}
+
+
+def request(dsn: str, source: str, tables: dict[str, str], mode: str = "snapshot", **rows: int) -> GateRequest:
+    manifest = SimpleNamespace(
+        name="batch",
+        source=source,
+        sender="440000",
+        mode=mode,
+        period="2026-09",
+        month=date(2026, 9, 1),
+        created=datetime(2026, 10, 3, tzinfo=UTC),
+        created_date=CREATED,
+    )
+    return GateRequest(
+        dsn=dsn,
+        contracts=contracts.load(),
+        arrival_id=ARRIVAL,
+        manifest=manifest,  # type: ignore[arg-type]
+        tables=tables,
+        rows_loaded=rows,
+    )
+
+
+def membership(conn: psycopg.Connection, dsn: str, members: list[dict[str, Any]], mode: str = "snapshot") -> list[str]:
+    tables = {
+        "organisation": stage(conn, "membership_organisation", [organisation("A")]),
+        "member": stage(conn, "membership_member", members),
+    }
+    found = gate.validate(request(dsn, "membership", tables, mode, organisation=1, member=len(members)))
+    return [finding.message.partition(":")[0] for finding in found]
+
+
+@pytest.mark.parametrize(("orphans", "refused"), [(4, False), (5, True)])
+def test_orphans_refuse_above_forty_percent(
+    conn: psycopg.Connection, database: str, orphans: int, refused: bool
+) -> None:
+    members = [member(number, "B" if number < orphans else "A") for number in range(10)]
+    expected = ["members_belong_to_delivered_organisations"] if refused else []
+    assert membership(conn, database, members) == expected
+
+
+def test_orphans_of_a_delta_do_not_matter(conn: psycopg.Connection, database: str) -> None:
+    assert membership(conn, database, [member(number, "B") for number in range(10)], mode="delta") == []
+
+
+@pytest.mark.parametrize(("rows", "filled_in", "refused"), [(200, 60, False), (200, 61, True), (199, 199, False)])
+def test_joined_on_the_export_day(
+    conn: psycopg.Connection, database: str, rows: int, filled_in: int, refused: bool
+) -> None:
+    members = [member(number, joined_on=CREATED if number < filled_in else date(2020, 1, 1)) for number in range(rows)]
+    assert membership(conn, database, members) == (["joined_on_is_not_the_export_day"] if refused else [])
+
+
+@pytest.mark.parametrize(("rows", "ahead", "refused"), [(100, 50, False), (100, 51, True), (99, 99, False)])
+def test_settlements_after_the_period(
+    conn: psycopg.Connection, database: str, rows: int, ahead: int, refused: bool
+) -> None:
+    last, next_day = datetime(2026, 9, 30, 23, 59, 59), datetime(2026, 10, 1)
+    table = stage(
+        conn,
+        "medical_settlement",
+        [settlement(number, next_day if number < ahead else last) for number in range(rows)],
+    )
+    found = gate.validate(request(database, "medical", {"settlement": table}, "delta", settlement=rows))
+    assert [finding.code for finding in found] == (["D_EXPECTATION"] if refused else [])
+
+
+def test_results_are_stored_without_personal_values(conn: psycopg.Connection, database: str, tmp_path: Path) -> None:
+    members = [{**member(number), "sex": "7"} for number in range(3)]
+    membership(conn, database, members)
+    stored = conn.execute(
+        'SELECT expectation, "column", severity, success, observed::text FROM ops.validation_result WHERE arrival_id = %s',
+        [ARRIVAL],
+    ).fetchall()
+    domain = next(row for row in stored if row[:2] == ("expect_column_values_to_be_in_set", "sex"))
+    assert domain[2:4] == ("warning", False)
+    assert '"unexpected_count": 3' in domain[4]
+    text = " ".join(row[4] for row in stored)
+    assert not re.search(r"M[0-9]|0000-00000000000", text)
+    page = docs.build(database, tmp_path / "docs")
+    everything = "".join(path.read_text() for path in page.parent.glob("*.html"))
+    assert "membership_member" in everything
+    assert not re.search(r"https?://|<script", everything), "the pages must need no network"
+
+
+def test_a_second_judgement_replaces_the_first(conn: psycopg.Connection, database: str) -> None:
+    table = stage(conn, "membership_organisation", [organisation("A")])
+    for _ in range(2):
+        gate.validate(request(database, "membership", {"organisation": table}, organisation=1))
+    (repeated,) = conn.execute(
+        """
+        SELECT count(*) FROM (
+            SELECT 1 FROM ops.validation_result GROUP BY suite, expectation, "column" HAVING count(*) > 1
+        ) AS repeated
+        """
+    ).fetchone() or (None,)
+    assert repeated == 0
+
+
+def test_a_connection_is_left_for_nobody(conn: psycopg.Connection, database: str) -> None:
+    table = stage(conn, "membership_organisation", [organisation("A")])
+    gate.validate(request(database, "membership", {"organisation": table}, organisation=1))
+    (others,) = conn.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ).fetchone() or (None,)
+    assert others == 0
