@@ -26,6 +26,7 @@ from ingest.contracts.model import Contracts
 from ingest.database import connect
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
+from warehouse import server
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 CONTRACTS = Path(contracts.__file__).resolve().parent
@@ -236,6 +237,11 @@ def environment(dsn: str, settings: Settings) -> dict[str, str]:
         if variable := options[name].envvar:
             result[variable.decode()] = value
     return result
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """``environment`` of the warehouse of these settings, its server started where needed."""
+    return environment(server.ensure_running(settings), settings)
 
 
 def target(settings: Settings, build: str) -> Path:

@@ -48,6 +48,12 @@ def opened(settings: Settings) -> Iterator[psycopg.Connection]:
         yield conn
 
 
+def prepare(settings: Settings) -> None:
+    """Whatever the first step would otherwise wait for: server, schema, roles, key, dbt's manifest."""
+    with opened(settings):
+        build.manifest(settings)
+
+
 # --- loading ---------------------------------------------------------------------------------------------------------
 
 
@@ -189,7 +195,7 @@ def build_and_publish(
         return plan, publish(settings, plan)
 
 
-def run(settings: Settings, progress: Progress) -> PassReport:
+def run(settings: Settings, progress: Progress, on_outcome: Callable[[Outcome], None] = lambda _: None) -> PassReport:
     """One whole pass: afterwards everything in the inbox is decided and published."""
     report = PassReport()
     with opened(settings) as conn:
@@ -198,5 +204,6 @@ def run(settings: Settings, progress: Progress) -> PassReport:
     for number, arrival in enumerate(arrivals, start=1):
         progress("load", arrival.name, number, len(arrivals))
         report.outcomes.append(load_one(settings, arrival.arrival_id))
+        on_outcome(report.outcomes[-1])
     report.plan, report.moved = build_and_publish(settings, progress)
     return report
