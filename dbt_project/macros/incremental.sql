@@ -2,18 +2,25 @@
 
 {# Incremental strategy `replace_touched`: the rows of the touched keys go, the recomputed rows of the touched keys come.
    config:
-     touched      name of the model with the touched keys (the model must also ref() it)
-     touched_on   the columns that stand in both; null equals nothing, so key columns are never null
+     touched        name of the model with the touched keys (the model must also ref() it)
+     touched_on     the columns that stand in both; null equals nothing, so key columns are never null
+     touched_match  instead of touched_on: a condition between `kept` (this table) and `touched`
+     touched_where  only these rows of the touched keys (of `touched`)
    Both statements stand in the transaction of the node. Done twice it does the same as once. #}
 {% macro get_incremental_replace_touched_sql(arg_dict) %}
     {%- set target = arg_dict['target_relation'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    {%- set touched = ref(config.require('touched')) -%}
     delete from {{ target }} as kept
-    using {{ touched }} as touched
-    where {% for column in config.require('touched_on') -%}
+    using {{ ref(config.require('touched')) }} as touched
+    where
+        {% if config.get('touched_match') -%}
+        {{ config.get('touched_match') }}
+        {%- else -%}
+        {% for column in config.require('touched_on') -%}
         kept.{{ column }} = touched.{{ column }}{{ ' and ' if not loop.last }}
-    {%- endfor %};
+        {%- endfor %}
+        {%- endif %}
+        and {{ config.get('touched_where', 'true') }};
 
     insert into {{ target }} ({{ columns }})
     select {{ columns }}
@@ -21,11 +28,16 @@
 {% endmacro %}
 
 {# Restricts a query to the touched keys in an incremental run; true in a full one.
-   {{ only_touched('int_touched_member_month', ['month', 'person_key'], 'versions') }}: the third argument is the alias. #}
-{% macro only_touched(touched, columns, alias=none) -%}
-    {%- set prefix = alias ~ '.' if alias else '' -%}
+   `columns` are those of the touched table; `of` is the alias of the table that has them too, or a list of expressions:
+   {{ only_touched('int_touched_member_month', ['month', 'person_key'], 'version') }}
+   {{ only_touched('int_touched_member_month', ['month', 'person_key'], ['covered.month', 'version.person_key']) }} #}
+{% macro only_touched(touched, columns, of=none) -%}
+    {%- set own = [] -%}
+    {%- for column in columns -%}
+        {%- do own.append(of[loop.index0] if of is not string and of is not none else (of ~ '.' ~ column if of else column)) -%}
+    {%- endfor -%}
     {%- if is_incremental() -%}
-    ({{ prefix }}{{ columns | join(', ' ~ prefix) }}) in (select touched.{{ columns | join(', touched.') }} from {{ ref(touched) }} as touched)
+    ({{ own | join(', ') }}) in (select touched.{{ columns | join(', touched.') }} from {{ ref(touched) }} as touched)
     {%- else -%}
     true
     {%- endif -%}
@@ -36,11 +48,7 @@
    caller must be upstream of that model. Columns are those of the last run. #}
 {% macro previous(name) -%}
     {%- if execute and not flags.FULL_REFRESH -%}
-        {%- set nodes = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', name) | list -%}
-        {%- if nodes | length != 1 -%}
-            {{ exceptions.raise_compiler_error("previous('" ~ name ~ "'): no such model") }}
-        {%- endif -%}
-        {{ return(load_relation(api.Relation.create(database=nodes[0].database, schema=nodes[0].schema, identifier=nodes[0].alias))) }}
+        {{ return(load_relation(relation_of(name))) }}
     {%- endif -%}
     {{ return(none) }}
 {%- endmacro %}
@@ -61,4 +69,37 @@
 {# Post-hook: statistics for the planner and for BI tools. #}
 {% macro analyze() -%}
     {%- if config.get('materialized') in ('table', 'incremental') -%}analyze {{ this }}{%- endif -%}
+{%- endmacro %}
+
+{# The relation of a model by its name, without an edge in the graph. #}
+{% macro relation_of(name) -%}
+    {%- set nodes = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', name) | list -%}
+    {%- if nodes | length != 1 -%}
+        {{ exceptions.raise_compiler_error("There is no model " ~ name) }}
+    {%- endif -%}
+    {{ return(api.Relation.create(database=nodes[0].database, schema=nodes[0].schema, identifier=nodes[0].alias)) }}
+{%- endmacro %}
+
+{# Data tests read only what changed where their configuration says so:
+     config: {where: "changed(int_touched_member_month: month, person_key)"}
+   The weekly run over everything sets --vars '{full_tests: true}'; a full refresh reads everything as well. #}
+{% macro get_where_subquery(relation) -%}
+    {%- set where = config.get('where', '') or '' -%}
+    {%- set found = modules.re.match('^changed[(]([a-z_]+): ([a-z_0-9, ]+)[)]$', where) -%}
+    {%- if found and execute -%}
+        {%- if var('full_tests') or flags.FULL_REFRESH -%}
+            {{ return(relation) }}
+        {%- endif -%}
+        {%- set columns = found.group(2).split(', ') -%}
+        {%- set condition -%}
+            ({{ columns | join(', ') }}) in (
+                select touched.{{ columns | join(', touched.') }} from {{ relation_of(found.group(1)) }} as touched
+            )
+        {%- endset -%}
+        {{ return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ') dbt_subquery') }}
+    {%- elif where -%}
+        {{ return('(select * from ' ~ relation ~ ' where ' ~ where ~ ') dbt_subquery') }}
+    {%- else -%}
+        {{ return(relation) }}
+    {%- endif -%}
 {%- endmacro %}

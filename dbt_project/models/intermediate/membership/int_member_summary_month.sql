@@ -1,0 +1,24 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    touched='int_touched_month',
+    touched_on=['month'],
+) }}
+-- depends_on: {{ ref('int_touched_month') }}
+with
+
+final as (
+    select
+        month,
+        sender,
+        count(*) as members,
+        count(*) filter (where is_new_form) as new_form_members,
+        count(*) filter (where is_skilled) as skilled_members,
+        count(*) filter (where is_high_skilled) as high_skilled_members,
+        count(*) filter (where is_trained_12m) as trained_members
+    from {{ ref('member_month') }}
+    where {{ only_touched('int_touched_month', ['month']) }}
+    group by month, sender
+)
+
+select * from final

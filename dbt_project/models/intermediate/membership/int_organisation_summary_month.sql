@@ -1,0 +1,24 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    touched='int_touched_month',
+    touched_on=['month'],
+) }}
+-- depends_on: {{ ref('int_touched_month') }}
+with
+
+final as (
+    select
+        month,
+        sender,
+        count(*) as organisations,
+        coalesce(sum(employees), 0) as employees,
+        count(*) filter (where has_workers_congress) as with_workers_congress,
+        count(*) filter (where has_open_affairs) as with_open_affairs,
+        count(*) filter (where has_collective_contract) as with_collective_contract
+    from {{ ref('int_organisation_month') }}
+    where is_base and {{ only_touched('int_touched_month', ['month']) }}
+    group by month, sender
+)
+
+select * from final

@@ -1,0 +1,31 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    touched='int_touched_person_training',
+    touched_on=['person_key'],
+    indexes=[{'columns': ['person_key']}],
+) }}
+-- depends_on: {{ ref('int_touched_person_training') }}
+with
+
+started as (
+    select distinct
+        person_key,
+        month
+    from {{ ref('enrolment') }}
+    where {{ only_touched('int_touched_person_training', ['person_key']) }}
+),
+
+-- a window ends after 12 months, or where the next one takes over: windows of one person do not overlap
+final as (
+    select
+        person_key,
+        month as valid_from,
+        least(
+            (month + interval '12 months')::date,
+            lead(month) over (partition by person_key order by month)
+        ) as valid_to
+    from started
+)
+
+select * from final

@@ -1,0 +1,2 @@
+{{ touched_events('stg_training__certificate', fact='certificate', source='training', keys=['certificate_no'],
+    remember=['uuid person_key', 'date issued_on']) }}

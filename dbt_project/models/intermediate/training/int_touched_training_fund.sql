@@ -1,0 +1,2 @@
+{{ touched_events('stg_training__fund', fact='training_fund', source='training', keys=['employer_uscc', 'year'],
+    remember=['text admdvs']) }}
