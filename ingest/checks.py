@@ -14,8 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ingest import numbers
-from ingest.cleaning import Bytes, Cleaned, Context, any_of, clean, from_matrix, missing
-from ingest.contracts.model import Column, Feed, Kind, SumRule
+from ingest.cleaning import Bytes, Cleaned, Context, any_of, clean, from_matrix, missing, nulls, true
+from ingest.contracts.model import Column, Feed, Kind
 from ingest.errors import RowCode
 from ingest.identity import Keyring
 from ingest.numbers import Mask
@@ -122,7 +122,7 @@ def check(batch: Batch, feed: Feed, context: Context, keyring: Keyring) -> Check
         for code, mask in sorted(columns[column.name].flags.items()):
             notes.add(code, column.name, mask)
         if column.required:
-            lacking = columns[column.name].text.is_null().to_numpy() & ~wrong[column.name]
+            lacking = nulls(columns[column.name].text) & ~wrong[column.name]
             notes.add(RowCode.REQUIRED, column.name, lacking)
             wrong[column.name] = wrong[column.name] | lacking
     _check_signs(feed, columns, wrong, notes)
@@ -164,14 +164,12 @@ def _check_person(
         return None
     number, kind = columns[column.name], columns[type_column.name].text
     height = len(kind)
-    listed = type_column.code_list
-    classes = dict(listed.extra.get("person_class", {})) if listed is not None else {}
-    class_of = kind.replace_strict(list(classes), list(classes.values()), default=kind, return_dtype=pl.String)
-    usable = kind.is_not_null().to_numpy() & number.text.is_not_null().to_numpy()
-    chinese = usable & (class_of == CN).fill_null(value=False).to_numpy()
-    foreign = usable & (kind == _FOREIGN_RESIDENT).fill_null(value=False).to_numpy()
+    nothing = nulls(number.text)
+    usable = ~(nulls(kind) | nothing)
+    chinese = usable & true(kind.is_in([code for code, name in _classes(type_column).items() if name == CN]))
+    foreign = np.zeros(height, dtype=np.bool_) if chinese.all() else usable & true(kind == _FOREIGN_RESIDENT)
 
-    text = number.text.fill_null("")
+    text = number.text.fill_null("") if number.text.null_count() else number.text
     content = Bytes(text)
     foreign &= content.lengths == 18
     checkable = chinese | foreign
@@ -221,17 +219,29 @@ def _check_person(
         rounded = numbers.digits(matrix[:, 15:]) & (matrix[:, 15:] == ord("0")).all(axis=1)
         broken[rows] |= rounded & numbers.digits(matrix) & ~read.checked
     if column.name in damaged:
-        broken |= usable & damaged[column.name].fill_null(value=False).to_numpy()
+        broken |= usable & true(damaged[column.name])
     right &= ~broken
     person.resident &= right
-    number.text = number.value = text.set(number.text.is_null(), None)
+    number.text = number.value = text
+    number.drop(nothing)
     number.reject(RowCode.SCI, broken)
     number.reject(RowCode.ID, usable & ~right & ~broken)
-    known = pl.select(
-        pl.when(pl.Series(right)).then(pl.concat_str(pl.lit(class_of), pl.lit("|"), pl.lit(number.text)))
-    ).to_series()
-    person.identity = known
+    person.identity = _identity(type_column, kind, number.text, right, chinese)
     return person
+
+
+def _classes(column: Column) -> dict[str, str]:
+    """The class of each document type; most are a class of their own."""
+    return dict(column.code_list.extra.get("person_class", {})) if column.code_list is not None else {}
+
+
+def _identity(column: Column, kind: pl.Series, number: pl.Series, right: Mask, chinese: Mask) -> pl.Series:
+    """``class|number`` of rows whose number is right, else null."""
+    if chinese.all() and right.all():
+        return pl.select(pl.lit(CN + "|") + number).to_series()
+    classes = _classes(column)
+    of_kind = kind.replace_strict(list(classes), list(classes.values()), default=kind, return_dtype=pl.String)
+    return pl.select(pl.when(pl.Series(right)).then(pl.concat_str(of_kind, pl.lit("|"), number))).to_series()
 
 
 def _sex_column(feed: Feed) -> Column | None:
@@ -247,11 +257,11 @@ def _check_agreement(feed: Feed, columns: Mapping[str, Cleaned], person: _Person
     sex, birth = _sex_column(feed), _birth_column(feed)
     if sex is not None:
         said = columns[sex.name].text
-        men, women = ((said == code).fill_null(value=False).to_numpy() for code in ("1", "2"))
+        men, women = (true(said == code) for code in ("1", "2"))
         notes.add(RowCode.SEX_ID, sex.name, person.resident & np.where(person.male, women, men))
     if birth is not None:
         days = columns[birth.name].value
-        other = (days != pl.Series(person.birth)).fill_null(value=False).to_numpy()
+        other = true(days != pl.Series(person.birth))
         notes.add(RowCode.BIRTH_ID, birth.name, person.resident & other)
 
 
@@ -311,10 +321,7 @@ def _check_signs(feed: Feed, columns: Mapping[str, Cleaned], wrong: dict[str, Ma
             low, high = value.min(), value.max()
             if low is None or (low >= 0 and (high == 0 or not reversal.any())):  # type: ignore[operator]
                 continue
-            negative, positive = ((value < 0), (value > 0))
-            against = np.where(
-                reversal, positive.fill_null(value=False).to_numpy(), negative.fill_null(value=False).to_numpy()
-            )
+            against = np.where(reversal, true(value > 0), true(value < 0))
             against &= ~unclear & ~wrong[name]
             notes.add(RowCode.RANGE, name, against)
             wrong[name] = wrong[name] | against
@@ -322,34 +329,39 @@ def _check_signs(feed: Feed, columns: Mapping[str, Cleaned], wrong: dict[str, Ma
 
 def _check_orders(feed: Feed, columns: Mapping[str, Cleaned], wrong: Mapping[str, Mask], notes: _Notes) -> None:
     for rule in feed.orders:
-        before = (columns[rule.later].value < columns[rule.earlier].value).fill_null(value=False).to_numpy()
+        before = true(columns[rule.later].value < columns[rule.earlier].value)
         notes.add(RowCode.ORDER, rule.later, before & ~wrong[rule.later] & ~wrong[rule.earlier])
 
 
 def _check_sums(feed: Feed, columns: Mapping[str, Cleaned], wrong: Mapping[str, Mask], notes: _Notes) -> None:
+    amounts: dict[str, NDArray[np.int64]] = {}
     for rule in feed.sums:
-        names = {*rule.left, *rule.right, *rule.when_any}
-        off = _difference(feed, columns, rule)
-        tolerance = int(rule.tolerance * 100)
-        fails = (off.abs() if rule.op == "=" else off) > tolerance
-        rows = fails.to_numpy() & ~any_of([wrong[name] for name in names], notes.height)
+        # a column without any value adds nothing
+        names = [name for name in {**rule.left, **rule.right} if not _is_void(columns[name])]
+        for name in names:
+            if name not in amounts:
+                amounts[name] = _hundredths(feed.by_name[name], columns[name].value)
+        off = np.zeros(notes.height, dtype=np.int64)
+        for name in names:
+            sign = rule.left.get(name, 0) - rule.right.get(name, 0)
+            off += amounts[name] if sign == 1 else sign * amounts[name]
+        fails = (np.abs(off) if rule.op == "=" else off) > int(rule.tolerance * 100)
+        if not fails.any():
+            continue
+        fails &= ~any_of([wrong[name] for name in {*rule.left, *rule.right, *rule.when_any}], notes.height)
         if rule.when_any:
-            rows &= any_of([columns[name].value.is_not_null().to_numpy() for name in rule.when_any], notes.height)
-        notes.add(RowCode.SUM if rule.hard else RowCode.SOFT_SUM, next(iter(rule.left)), rows)
+            fails &= any_of([~nulls(columns[name].value) for name in rule.when_any], notes.height)
+        notes.add(RowCode.SUM if rule.hard else RowCode.SOFT_SUM, next(iter(rule.left)), fails)
 
 
-def _difference(feed: Feed, columns: Mapping[str, Cleaned], rule: SumRule) -> pl.Series:
-    """Left minus right, in hundredths; missing values count as 0."""
-    signed = [*rule.left.items(), *((name, -sign) for name, sign in rule.right.items())]
+def _is_void(cleaned: Cleaned) -> bool:
+    return cleaned.value.null_count() == len(cleaned.value)
 
-    def hundredths(name: str) -> pl.Series:
-        value = columns[name].value.fill_null(0)
-        return value if feed.by_name[name].kind is Kind.MONEY else (value * 100).cast(pl.Int64)
 
-    total = pl.Series(np.zeros(len(columns[signed[0][0]].text), dtype=np.int64))
-    for name, sign in signed:
-        total = total + hundredths(name) if sign > 0 else total - hundredths(name)
-    return total
+def _hundredths(column: Column, value: pl.Series) -> NDArray[np.int64]:
+    """Values times 100 (money has cents already); missing ones count as 0."""
+    given = value.fill_null(0) if value.null_count() else value
+    return (given if column.kind is Kind.MONEY else (given * 100).cast(pl.Int64)).to_numpy()
 
 
 # --- keys and content -------------------------------------------------------------------------------------------
@@ -373,7 +385,7 @@ def _full_keys(
 ) -> pl.DataFrame:
     """Content hash and key columns; all null where a part of the key is wrong or missing."""
     keys = [column.name for column in feed.keys]
-    broken = any_of([wrong[name] | columns[name].text.is_null().to_numpy() for name in keys], len(content))
+    broken = any_of([wrong[name] | nulls(columns[name].text) for name in keys], len(content))
     frame = pl.DataFrame([content, *(columns[name].text.alias(name) for name in keys)])
     if not broken.any():
         return frame

@@ -6,8 +6,10 @@ more than a look (``_tidy`` and the readers of dates and numbers); only those go
 and the slow way give the same result; a property test holds them to it.
 """
 
+import contextlib
 import re
 import unicodedata
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -58,6 +60,9 @@ _FIRST_DAY = (date(1900, 1, 1) - _EPOCH).days
 #: A column counts as repeating when a sample of it holds at most this share of distinct values.
 _REPEATS = 0.3
 _SAMPLE = 512
+#: Up to so many distinct values are worth remembering, for so many columns and sets of values.
+_FEW = 128
+_REMEMBERED = 256
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Cleaned:
     text: pl.Series
     value: pl.Series
     flags: dict[str, Mask] = field(default_factory=dict)
+    untouched: bool = False  # ``text`` is known to equal what was delivered
 
     @property
     def wrong(self) -> Mask:
@@ -104,10 +110,13 @@ class Cleaned:
         self.flag(code, rows)
         self.drop(rows)
 
-    def spread(self, indices: NDArray[np.int64]) -> "Cleaned":
-        """The rows ``indices``: a result over distinct values laid out over the rows they came from."""
+    def spread(self, indices: NDArray[np.int64], source: pl.Series | None = None) -> "Cleaned":
+        """The rows ``indices``: a result over distinct values laid out over the rows they came from.
+
+        ``source`` is the column they came from: where cleaning has changed nothing, it serves as it is.
+        """
         picks = pl.Series(indices)
-        text = self.text.gather(picks)
+        text = source if source is not None and self.untouched else self.text.gather(picks)
         value = text if self.value is self.text else self.value.gather(picks)
         return Cleaned(text, value, {code: mask[indices] for code, mask in self.flags.items()})
 
@@ -115,6 +124,23 @@ class Cleaned:
 def any_of(masks: list[Mask], height: int) -> Mask:
     """The union of row masks."""
     return np.logical_or.reduce(masks) if masks else np.zeros(height, dtype=np.bool_)
+
+
+def nulls(series: pl.Series) -> Mask:
+    """Rows without a value."""
+    return series.is_null().to_numpy() if series.null_count() else np.zeros(len(series), dtype=np.bool_)
+
+
+def true(series: pl.Series) -> Mask:
+    """Rows that are true; null is not."""
+    return (series.fill_null(value=False) if series.null_count() else series).to_numpy()
+
+
+def among(rows: NDArray[np.int64], height: int) -> Mask:
+    """Row numbers as a mask."""
+    mask = np.zeros(height, dtype=np.bool_)
+    mask[rows] = True
+    return mask
 
 
 def _blank(series: pl.Series, rows: Mask) -> pl.Series:
@@ -178,21 +204,51 @@ def clean(series: pl.Series, column: Column, context: Context) -> Cleaned:
         context: of the file.
     """
     text = series.cast(pl.String).fill_null("") if series.null_count() else series
-    if len(text) > 1 and _repeats(text):
-        encoded = Bytes(text).array.dictionary_encode()
-        cleaned = _clean(pl.Series(encoded.dictionary), column, context)
-        return cleaned.spread(encoded.indices.to_numpy().astype(np.int64))
-    return _clean(text, column, context)
+    if len(text) < _SAMPLE or not _repeats(text):
+        return _clean(text, column, context)
+    encoded = Bytes(text).array.dictionary_encode()
+    distinct = pl.Series(encoded.dictionary)
+    indices = encoded.indices.to_numpy().astype(np.int64)
+    if len(distinct) > _FEW:
+        return _clean(distinct, column, context).spread(indices)
+    # few values are the same few in the next batch, though in another order
+    values = distinct.to_list()
+    order = sorted(range(len(values)), key=values.__getitem__)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    cleaned = _remembered(pl.Series([values[index] for index in order]), column, context)
+    return cleaned.spread(place[indices], text)
 
 
 def missing(column: Column, height: int, context: Context) -> Cleaned:
     """The cleaned form of a column that the file does not have."""
-    return _clean(pl.Series([""]), column, context).spread(np.zeros(height, dtype=np.int64))
+    nothing = _remembered(pl.Series([""]), column, context)
+    text = nothing.text.new_from_index(0, height)
+    return Cleaned(text, text if nothing.value is nothing.text else nothing.value.new_from_index(0, height))
+
+
+#: Results for short lists of distinct values, by column, context and values. The column is kept beside its result so
+#: that its identity stays its own.
+_RESULTS: OrderedDict[tuple[object, ...], tuple[Column, Cleaned]] = OrderedDict()
+
+
+def _remembered(distinct: pl.Series, column: Column, context: Context) -> Cleaned:
+    """``_clean`` of a few values, from memory where the same were cleaned before. Not to be changed by callers."""
+    key = (id(column), context, *distinct.to_list())
+    kept = _RESULTS.get(key)
+    if kept is None:
+        cleaned = _clean(distinct, column, context)
+        cleaned.untouched = cleaned.text.equals(distinct)
+        kept = column, cleaned
+        with contextlib.suppress(KeyError):
+            while len(_RESULTS) >= _REMEMBERED:
+                _RESULTS.popitem(last=False)
+        _RESULTS[key] = kept
+    return kept[1]
 
 
 def _repeats(text: pl.Series) -> bool:
-    step = max(1, len(text) // _SAMPLE)
-    sample = text.gather_every(step)
+    sample = text.gather_every(len(text) // _SAMPLE)
     return sample.n_unique() <= _REPEATS * len(sample)
 
 
@@ -258,7 +314,7 @@ def _compatible(text: pl.Series) -> pl.Series:
     if not foreign.any():
         return text
     # what NFKC makes can be a blank, an apostrophe or a null word itself
-    rows = foreign.fill_null(value=False).arg_true()
+    rows = np.flatnonzero(true(foreign))
     return text.scatter(rows, _strip(text.gather(rows).str.normalize("NFKC")))
 
 
@@ -306,7 +362,7 @@ def _clean_uscc(text: pl.Series, column: Column, context: Context) -> Cleaned:
     upper = cleaned.text.str.to_uppercase()
     content = Bytes(upper.fill_null(""))
     rows = np.flatnonzero(content.lengths == 18)
-    right = upper.is_null().to_numpy().copy()
+    right = nulls(upper).copy()
     right[rows] = numbers.uscc_check(content.matrix(rows, 18))
     if column.uscc_first:
         right &= _matches(upper, f"^(?:{column.uscc_first})")
@@ -321,13 +377,12 @@ def _matches(text: pl.Series, pattern: str) -> Mask:
 
 
 def _check_length(cleaned: Cleaned, column: Column) -> None:
-    lengths: pl.Series | None = None
-    if column.max_length is not None and (cleaned.text.str.len_bytes().max() or 0) > column.max_length:  # type: ignore[operator]
+    if column.max_length is not None:
         lengths = cleaned.text.str.len_chars()
-        cleaned.reject(RowCode.LENGTH, (lengths > column.max_length).fill_null(value=False).to_numpy())
+        cleaned.reject(RowCode.LENGTH, true(lengths > column.max_length))
     if column.min_length is not None:
         lengths = cleaned.text.str.len_chars()
-        cleaned.reject(RowCode.LENGTH, (lengths < column.min_length).fill_null(value=False).to_numpy())
+        cleaned.reject(RowCode.LENGTH, true(lengths < column.min_length))
 
 
 def _check_pattern(cleaned: Cleaned, column: Column) -> None:
@@ -357,9 +412,9 @@ def _clean_code(text: pl.Series, column: Column, context: Context) -> Cleaned:
     if width and not column.strip_leading_zeros:
         short = (codes.str.len_bytes() < width) & codes.str.contains("^[0-9]+$")
         if short.any():
-            codes = codes.str.zfill(width).zip_with(short.fill_null(value=False), codes)
+            codes = codes.str.zfill(width).zip_with(pl.Series(true(short)), codes)
     known = codes.replace_strict(spellings, default=None, return_dtype=pl.String)
-    unlisted = (codes.is_not_null() & known.is_null()).to_numpy()
+    unlisted = nulls(known) & ~nulls(codes)
     result = Cleaned(known.fill_null(codes), known)
     result.value = result.text
     if not unlisted.any():
@@ -405,7 +460,7 @@ def _clean_flag(text: pl.Series, column: Column, context: Context) -> Cleaned:
     cleaned = _clean_identifier(text, column, context)
     known = cleaned.text.str.to_uppercase().replace_strict(_FLAGS, default=None, return_dtype=pl.String)
     result = Cleaned(known, known)
-    result.flag(RowCode.TYPE, (cleaned.text.is_not_null() & known.is_null()).to_numpy())
+    result.flag(RowCode.TYPE, nulls(known) & ~nulls(cleaned.text))
     return result
 
 
@@ -422,77 +477,88 @@ def _clean_datetime(text: pl.Series, column: Column, context: Context) -> Cleane
 
 def _clean_time(text: pl.Series, column: Column, context: Context, *, timed: bool) -> Cleaned:
     """Dates, and date-times when ``timed``: ISO text; days or seconds since 1970."""
-    content = Bytes(text)
-    width = 19 if timed else 10
-    plain, fields, rewritten = _read_plain_times(content, width)
-    known = np.zeros(len(text), dtype=np.bool_)
-    known[plain] = True
-    parts = np.zeros((6, len(text)), dtype=np.int64)
-    parts[:, plain] = fields
-    others = np.flatnonzero(~known)
-    missing = np.zeros(len(text), dtype=np.bool_)
-    broken = np.zeros(len(text), dtype=np.bool_)
-    if len(others):
+    height = len(text)
+    plain, figures, rewritten = _read_plain_times(Bytes(text), 19 if timed else 10)
+    others = np.empty(0, dtype=np.int64)
+    nothing = broken = np.zeros(height, dtype=np.bool_)
+    if len(plain) == height:
+        fields = figures
+    else:
+        others = np.flatnonzero(~among(plain, height))
         rest = _compatible(text.gather(others))
-        missing[others] = rest.is_null().to_numpy()
-        read, understood = _read_times(rest)
-        parts[:, others] = read
-        broken[others] = ~understood & ~missing[others]
-    year, month, day, hour, minute, second = parts
-    stand_in = any_of([(year == y) & (month == m) & (day == d) for y, m, d in PLACEHOLDERS], len(text))
-    stand_in &= ~missing & ~broken
-    real = numbers.real_dates(year, month, day) & (hour < 24) & (minute < 60) & (second < 60)
-    broken |= ~missing & ~stand_in & ~real
-    given = ~(missing | broken | stand_in)
-    # days that are not given are computed too; month and day only need to stay inside the calendar
-    days = np.where(given, numbers.epoch_days(year, np.clip(month, 1, 12), day), 0)
-    early_or_late = days < _FIRST_DAY
-    if not column.may_lie_ahead:
-        early_or_late |= days > (context.created_date - _EPOCH).days
-    early_or_late &= given
-    given &= ~early_or_late
-
-    value = days
+        slow, understood = _read_times(rest)
+        fields = np.zeros((len(figures), height), dtype=np.int32)
+        fields[:, plain] = figures
+        fields[:, others] = slow[: len(fields)]
+        nothing = among(others[nulls(rest)], height)
+        broken = among(others[~understood], height) & ~nothing
+    year, month, day = fields[:3]
+    stand_in = np.isin(_ymd(year, month, day), _PLACEHOLDERS) & ~nothing & ~broken
+    real = numbers.real_dates(year, month, day)
     if timed:
-        value = days * 86_400 + hour * 3_600 + minute * 60 + second
-    values = pl.Series(value).set(pl.Series(~given), None)
-    iso = _iso(text, plain, rewritten, others, values, timed=timed)
-    result = Cleaned(iso if given.all() else iso.set(pl.Series(~given), None), values)
+        real &= (fields[3] < 24) & (fields[4] < 60) & (fields[5] < 60)
+    given = real & ~(nothing | broken | stand_in)
+    broken = ~(given | nothing | stand_in)
+    # what is no date is computed too, it only has to stay inside the calendar
+    value = numbers.epoch_days(year, np.clip(month, 1, 12), day)
+    outside = value < _FIRST_DAY
+    if not column.may_lie_ahead:
+        outside |= value > (context.created_date - _EPOCH).days
+    outside &= given
+    given &= ~outside
+    if timed:
+        value = value * 86_400 + fields[3] * 3_600 + fields[4] * 60 + fields[5]
+
+    values = pl.Series(value)
+    iso = text if rewritten is None else _patch(text, plain, rewritten)
+    if len(others):
+        iso = _patch(iso, others, _iso(values.gather(others), timed=timed))
+    result = Cleaned(iso, values)
+    result.drop(~given)
     result.flag(RowCode.PLACEHOLDER_DATE, stand_in)
     result.flag(RowCode.TYPE, broken)
-    result.flag(RowCode.RANGE, early_or_late)
+    result.flag(RowCode.RANGE, outside)
     return result
 
 
-def _read_plain_times(content: Bytes, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64], pl.Series | None]:
+def _ymd(
+    year: NDArray[np.int32] | int, month: NDArray[np.int32] | int, day: NDArray[np.int32] | int
+) -> NDArray[np.int32]:
+    return np.asarray(year * 10_000 + month * 100 + day, dtype=np.int32)
+
+
+_PLACEHOLDERS = np.array([_ymd(*parts) for parts in PLACEHOLDERS], dtype=np.int32)
+
+
+def _read_plain_times(content: Bytes, width: int) -> tuple[NDArray[np.int64], NDArray[np.int32], pl.Series | None]:
     """Rows that read ``yyyy-MM-dd`` or, at 19 characters, ``yyyy-MM-dd HH:mm:ss``, with ``/`` or ``T`` as well.
 
-    Returns the rows, their six fields as a (6, rows) array, and their text in the standard form where it differs.
+    Returns the rows, their three or six fields as a (fields, rows) array, and their text in the standard form where
+    it differs.
     """
+    timed = width == 19
     rows = np.flatnonzero(content.lengths == width)
-    matrix = content.matrix(rows, width)
-    figures = [0, 1, 2, 3, 5, 6, 8, 9] + ([11, 12, 14, 15, 17, 18] if width == 19 else [])
-    fit = numbers.digits(matrix[:, figures]) & (matrix[:, 4] == matrix[:, 7])
-    fit &= (matrix[:, 4] == ord("-")) | (matrix[:, 4] == ord("/"))
-    if width == 19:
-        fit &= (matrix[:, 10] == ord(" ")) | (matrix[:, 10] == ord("T"))
-        fit &= (matrix[:, 13] == ord(":")) & (matrix[:, 16] == ord(":"))
+    # one row a character place, so that every operation below runs over contiguous memory
+    places = np.ascontiguousarray(content.matrix(rows, width).T)
+    spans = [(0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19)][: 6 if timed else 3]
+    figures = places - np.uint8(48)
+    fit = figures[[place for start, end in spans for place in range(start, end)]].max(axis=0, initial=0) < 10
+    fit &= (places[4] == places[7]) & ((places[4] == ord("-")) | (places[4] == ord("/")))
+    if timed:
+        fit &= (places[10] == ord(" ")) | (places[10] == ord("T"))
+        fit &= (places[13] == ord(":")) & (places[16] == ord(":"))
     if not fit.all():
-        rows, matrix = rows[fit], matrix[fit]
-    spans = [(0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19)][: 6 if width == 19 else 3]
-    fields = np.zeros((6, len(rows)), dtype=np.int64)
-    for index, (start, end) in enumerate(spans):
-        fields[index] = numbers.integers(matrix[:, start:end])
-    standard = bool((matrix[:, 4] == ord("-")).all()) and (width == 10 or bool((matrix[:, 10] == ord(" ")).all()))
-    if standard:
+        rows, places, figures = rows[fit], places[:, fit], figures[:, fit]
+    fields = np.stack([numbers.integers(figures[start:end]) for start, end in spans])
+    if (places[4] == ord("-")).all() and not (timed and (places[10] == ord("T")).any()):
         return rows, fields, None
-    matrix[:, 4] = matrix[:, 7] = ord("-")
-    if width == 19:
-        matrix[:, 10] = ord(" ")
-    return rows, fields, from_matrix(matrix)
+    places[[4, 7]] = ord("-")
+    if timed:
+        places[10] = ord(" ")
+    return rows, fields, from_matrix(places.T)
 
 
-def _read_times(text: pl.Series) -> tuple[NDArray[np.int64], Mask]:
+def _read_times(text: pl.Series) -> tuple[NDArray[np.int32], Mask]:
     """Read every form by regular expressions: a (6, n) array of fields, and which texts have one of the forms."""
     names = [str(number) for number in range(1, 7)]
     found = pl.DataFrame({name: pl.Series(dtype=pl.String).extend_constant(None, len(text)) for name in names})
@@ -503,30 +569,15 @@ def _read_times(text: pl.Series) -> tuple[NDArray[np.int64], Mask]:
         read.columns = names
         found = found.select(pl.coalesce(pl.col(name), read[name]) for name in names)
     understood = found["1"].is_not_null().to_numpy()
-    fields = found.select(pl.all().cast(pl.Int64).fill_null(0)).to_numpy().T
+    fields = found.select(pl.all().cast(pl.Int32).fill_null(0)).to_numpy().T
     return fields, understood
 
 
-def _iso(
-    text: pl.Series,
-    plain: NDArray[np.int64],
-    rewritten: pl.Series | None,
-    others: NDArray[np.int64],
-    values: pl.Series,
-    *,
-    timed: bool,
-) -> pl.Series:
-    """The column in standard form: what already has it as it stands, the rest written anew."""
-    if rewritten is not None:
-        text = _patch(text, plain, rewritten)
-    if len(others) == 0:
-        return text
-    rest = values.gather(others)
+def _iso(values: pl.Series, *, timed: bool) -> pl.Series:
+    """Days or seconds since 1970 as text in the standard form."""
     if timed:
-        written = pl.from_epoch(rest, time_unit="s").dt.to_string("%Y-%m-%d %H:%M:%S")
-    else:
-        written = rest.cast(pl.Int32).cast(pl.Date).dt.to_string("%Y-%m-%d")
-    return _patch(text, others, written)
+        return pl.from_epoch(values, time_unit="s").dt.to_string("%Y-%m-%d %H:%M:%S")
+    return values.cast(pl.Int32).cast(pl.Date).dt.to_string("%Y-%m-%d")
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------
@@ -539,7 +590,7 @@ def _clean_money(text: pl.Series, column: Column, context: Context) -> Cleaned:
     content = Bytes(text)
     amounts = text.cast(exact, strict=False)
     cents = amounts.to_physical().cast(pl.Int64, strict=False)
-    needy = cents.is_null().to_numpy() | _too_many_decimals(content, decimals)
+    needy = nulls(cents) | _too_many_decimals(content, decimals)
     # all but "-", ".", digits (and "/", which the cast refuses): the cast would read "1e3" too
     positions = np.flatnonzero((content.data - np.uint8(0x2D)) > 0x0C)
     if len(positions):
@@ -551,12 +602,12 @@ def _clean_money(text: pl.Series, column: Column, context: Context) -> Cleaned:
         slow = read.cast(exact, strict=False).to_physical().cast(pl.Int64, strict=False)
         result.value = _patch(cents, rows, slow)
         result.text = _patch(text, rows, _cents_text(slow))
-        result.flag(RowCode.TYPE, _among(rows[mistaken], len(text)))
-        result.flag(RowCode.RANGE, _among(rows[(read.is_not_null() & slow.is_null()).to_numpy()], len(text)))
+        result.flag(RowCode.TYPE, among(rows[mistaken], len(text)))
+        result.flag(RowCode.RANGE, among(rows[nulls(slow) & ~nulls(read)], len(text)))
     if decimals != 2:
         result.text = _cents_text(result.value)
     limit = 10 ** (_precision(column, (16, 2))[0] + 2)
-    result.reject(RowCode.RANGE, (result.value.abs() >= limit).fill_null(value=False).to_numpy())
+    _within(result, 1 - limit, limit - 1)
     return result
 
 
@@ -568,14 +619,7 @@ def _too_many_decimals(content: Bytes, decimals: int) -> Mask:
         many: Mask = ends - dots - 1 > decimals
         return many
     rows = np.searchsorted(content.offsets, dots + content.start, side="right") - 1
-    return _among(rows[ends[rows] - dots - 1 > decimals], len(ends))
-
-
-def _among(rows: NDArray[np.int64], height: int) -> Mask:
-    """Row numbers as a mask."""
-    mask = np.zeros(height, dtype=np.bool_)
-    mask[rows] = True
-    return mask
+    return among(rows[ends[rows] - dots - 1 > decimals], len(ends))
 
 
 def _read_numbers(text: pl.Series, decimals: int | None = None) -> tuple[pl.Series, Mask]:
@@ -589,7 +633,7 @@ def _read_numbers(text: pl.Series, decimals: int | None = None) -> tuple[pl.Seri
     plain = plain.str.replace(r"(\.[0-9]*?)0+$", "$1").str.strip_suffix(".")
     if decimals is not None:
         right &= ~plain.str.contains(rf"\.[0-9]{{{decimals + 1}}}")
-    return plain.set(~right, None), (~right).fill_null(value=False).to_numpy()
+    return plain.set(~right, None), true(~right)
 
 
 def _cents_text(cents: pl.Series) -> pl.Series:
@@ -609,8 +653,8 @@ def _clean_integer(text: pl.Series, column: Column, context: Context) -> Cleaned
     bits = _INTEGER_BITS.get(column.sql_type.lower(), 31)
     result = Cleaned(values.cast(pl.String), values)
     result.flag(RowCode.TYPE, mistaken)
-    result.flag(RowCode.RANGE, (read.is_not_null() & values.is_null()).to_numpy())
-    result.reject(RowCode.RANGE, ((values >= 2**bits) | (values < -(2**bits))).fill_null(value=False).to_numpy())
+    result.flag(RowCode.RANGE, nulls(values) & ~nulls(read))
+    _within(result, -(2**bits), 2**bits - 1)
     return result
 
 
@@ -620,8 +664,8 @@ def _clean_number(text: pl.Series, column: Column, context: Context) -> Cleaned:
     values = read.cast(pl.Decimal(38, scale), strict=False)
     result = Cleaned(_read_numbers(values.cast(pl.String).fill_null(""))[0], values)
     result.flag(RowCode.TYPE, mistaken)
-    result.flag(RowCode.RANGE, (read.is_not_null() & values.is_null()).to_numpy())
-    result.reject(RowCode.RANGE, (values.abs() >= Decimal(10) ** whole).fill_null(value=False).to_numpy())
+    result.flag(RowCode.RANGE, nulls(values) & ~nulls(read))
+    result.reject(RowCode.RANGE, true(values.abs() >= Decimal(10) ** whole))
     return result
 
 
@@ -633,20 +677,20 @@ def _precision(column: Column, default: tuple[int, int]) -> tuple[int, int]:
 
 
 def _check_bounds(cleaned: Cleaned, column: Column, context: Context) -> None:
+    maximum = Decimal(context.created_date.year) if column.maximum_year else column.maximum
     unit = 100 if column.kind is Kind.MONEY else 1
-    maximum = column.maximum
-    if column.maximum_year:
-        maximum = Decimal(context.created_date.year)
-    if column.minimum is not None:
-        low = cleaned.value < _bound(column.minimum * unit, cleaned.value.dtype)
-        cleaned.reject(RowCode.RANGE, low.fill_null(value=False).to_numpy())
-    if maximum is not None:
-        high = cleaned.value > _bound(maximum * unit, cleaned.value.dtype)
-        cleaned.reject(RowCode.RANGE, high.fill_null(value=False).to_numpy())
+    ends = (limit if limit is None else limit * unit for limit in (column.minimum, maximum))
+    low, high = (int(end) if end is not None and column.kind is not Kind.NUMBER else end for end in ends)
+    _within(cleaned, low, high)
 
 
-def _bound(limit: Decimal, dtype: pl.DataType) -> Decimal | int:
-    return int(limit) if dtype == pl.Int64 else limit
+def _within(cleaned: Cleaned, low: Decimal | int | None, high: Decimal | int | None) -> None:
+    """E_RANGE for values outside. The ends of the column tell at once that none is."""
+    least, most = cleaned.value.min(), cleaned.value.max()
+    if low is not None and least is not None and least < low:  # type: ignore[operator]
+        cleaned.reject(RowCode.RANGE, true(cleaned.value < low))
+    if high is not None and most is not None and most > high:  # type: ignore[operator]
+        cleaned.reject(RowCode.RANGE, true(cleaned.value > high))
 
 
 _CLEANERS: Mapping[Kind, Callable[[pl.Series, Column, Context], Cleaned]] = {

@@ -62,13 +62,11 @@ class Keyring:
 
         Null stays null. Keys are remembered, a bounded number of them: persons return often in a delivery.
         """
-        keys = [None if person is None else self._key(person) for person in persons.to_list()]
+        known = self._recent.get
+        keys = [known(person) or (person and self._key(person)) for person in persons.to_list()]
         return pl.Series("person_key", keys, dtype=pl.String)
 
     def _key(self, person: str) -> str:
-        key = self._recent.get(person)
-        if key is not None:
-            return key
         key = self._older.get(person)
         if key is None:
             mac = self._hmac.copy()

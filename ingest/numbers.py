@@ -13,7 +13,7 @@ Matrix = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 #: Weights of ISO 7064 MOD 11-2 over the first 17 digits, and the check character of each remainder.
-_RESIDENT_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int32)
+_RESIDENT_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.uint16)
 _RESIDENT_CHECK = np.frombuffer(b"10X98765432", dtype=np.uint8)
 
 #: The 31 characters of GB 32100 (no I O S V Z) and the weights of its first 17 places.
@@ -29,6 +29,10 @@ _PROVINCE_PAIRS = (
 _PROVINCES = np.isin(np.arange(100), [int(pair) for pair in _PROVINCE_PAIRS.split()])
 
 _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
+#: Day number (1970-01-01 is 0) of the first of each month from the year 0 on.
+_MONTH_STARTS = (
+    np.arange(-1970 * 12, (10_000 - 1970) * 12).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+)
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,16 @@ class Residents:
     province: Mask  # the first pair is a province
     dated: Mask  # digits 7 to 14 are a real date
     birth: NDArray[np.int64]  # days since 1970-01-01
-    year: NDArray[np.int64]
+    year: NDArray[np.int32]
     male: Mask  # digit 17 is odd
 
 
-def integers(matrix: Matrix) -> NDArray[np.int64]:
-    """The decimal value of each row; a character that is no digit gives nonsense (see ``digits``)."""
-    value = np.zeros(len(matrix), dtype=np.int64)
-    for place in range(matrix.shape[1]):
-        value = value * 10 + (matrix[:, place].astype(np.int64) - 48)
+def integers(figures: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The numbers that figures make: (places, n) values 0 to 9, the first place the highest, at most nine."""
+    value = figures[0].astype(np.int32)
+    for place in figures[1:]:
+        value *= 10
+        value += place
     return value
 
 
@@ -58,40 +63,54 @@ def digits(matrix: Matrix) -> Mask:
     return figures
 
 
-def real_dates(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int64]) -> Mask:
+def real_dates(year: NDArray[np.int32], month: NDArray[np.int32], day: NDArray[np.int32]) -> Mask:
     """Whether (year, month, day) is a date of the Gregorian calendar, years 1 to 9999."""
-    leap = (month == 2) & (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    length = _MONTH_DAYS[np.where((month >= 1) & (month <= 12), month, 0)] + leap
-    return (year >= 1) & (year <= 9999) & (day >= 1) & (day <= length)
+    real: Mask = (year >= 1) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 28)
+    late = np.flatnonzero(~real)
+    if len(late):
+        year, month, day = year[late], month[late], day[late]
+        leap = (month == 2) & (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+        length = _MONTH_DAYS[np.where((month >= 1) & (month <= 12), month, 0)] + leap
+        real[late] = (year >= 1) & (year <= 9999) & (day >= 1) & (day <= length)
+    return real
 
 
-def epoch_days(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Days since 1970-01-01 of real dates (anything for others)."""
-    months = (year - 1970) * 12 + (month - 1)
-    days: NDArray[np.int64] = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + (day - 1)
+def epoch_days(year: NDArray[np.int32], month: NDArray[np.int32], day: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Days since 1970-01-01 of real dates; of others nonsense, as long as month is 1 to 12."""
+    first = _MONTH_STARTS[np.clip(year, 0, 9999) * 12 + month - 1]
+    days: NDArray[np.int64] = first + (day - 1)
     return days
 
 
 def resident_check(matrix: Matrix) -> Mask:
     """Whether the 18th character is the MOD 11-2 check of 17 digits. ``matrix`` is (n, 18), upper case."""
-    total = (matrix[:, :17].astype(np.int32) - 48) @ _RESIDENT_WEIGHTS
-    checked: Mask = digits(matrix[:, :17]) & (_RESIDENT_CHECK[total % 11] == matrix[:, 17])
+    return _resident_check(np.ascontiguousarray(matrix.T))
+
+
+def _resident_check(places: NDArray[np.uint8]) -> Mask:
+    figures = places[:17] - np.uint8(48)
+    # 17 figures up to 9 with weights up to 10 stay below 2 ** 16, and so do wrong ones modulo that
+    total = np.zeros(places.shape[1], dtype=np.uint16)
+    for place, weight in zip(figures, _RESIDENT_WEIGHTS, strict=True):
+        total += place * weight
+    checked: Mask = (figures.max(axis=0, initial=0) < 10) & (_RESIDENT_CHECK[total % 11] == places[17])
     return checked
 
 
 def residents(matrix: Matrix) -> Residents:
     """Read 18-character resident numbers. ``matrix`` is (n, 18), upper case."""
-    checked = resident_check(matrix)
-    year, month, day = integers(matrix[:, 6:10]), integers(matrix[:, 10:12]), integers(matrix[:, 12:14])
-    dated = digits(matrix[:, 6:14]) & real_dates(year, month, day)
-    pair = integers(matrix[:, :2])
+    places = np.ascontiguousarray(matrix.T)  # one row a character place: contiguous memory below
+    figures = places - np.uint8(48)
+    year, month, day = integers(figures[6:10]), integers(figures[10:12]), integers(figures[12:14])
+    dated = (figures[6:14].max(axis=0, initial=0) < 10) & real_dates(year, month, day)
+    pair = np.minimum(integers(figures[:2]), 99)
     return Residents(
-        checked=checked,
-        province=digits(matrix[:, :2]) & _PROVINCES[np.clip(pair, 0, 99)],
+        checked=_resident_check(places),
+        province=(figures[:2].max(axis=0, initial=0) < 10) & _PROVINCES[pair],
         dated=dated,
-        birth=np.where(dated, epoch_days(year, np.clip(month, 1, 12), day), 0),
+        birth=epoch_days(year, np.clip(month, 1, 12), day),
         year=year,
-        male=(matrix[:, 16] & 1).astype(np.bool_),
+        male=(figures[16] & 1).astype(np.bool_),
     )
 
 
@@ -101,7 +120,7 @@ def upgrade(matrix: Matrix) -> Matrix:
     long[:, :6] = matrix[:, :6]
     long[:, 6:8] = np.frombuffer(b"19", dtype=np.uint8)
     long[:, 8:17] = matrix[:, 6:]
-    total = (long[:, :17].astype(np.int32) - 48) @ _RESIDENT_WEIGHTS
+    total = (long[:, :17].astype(np.int32) - 48) @ _RESIDENT_WEIGHTS.astype(np.int32)
     long[:, 17] = _RESIDENT_CHECK[total % 11]
     return long
 
