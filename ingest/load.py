@@ -22,7 +22,7 @@ from ingest.cleaning import Context
 from ingest.contracts.model import Contracts, Feed
 from ingest.database import connect
 from ingest.deliveries import Checked, CheckRefused, Manifest, Resource
-from ingest.errors import DeliveryCode, DeliveryRefused, Finding, WarehouseError
+from ingest.errors import DeliveryCode, DeliveryRefused, Finding, RowCode, WarehouseError
 from ingest.identity import Keyring, ensure_fingerprint
 from ingest.inbox import Inbox, Package
 from ingest.ledger import Arrival, Identity
@@ -368,7 +368,13 @@ class _Attempt:
         keys = [column.name for column in file.feed.keys]
         rejected = checked.rejected.select("row", "line_number", "reasons", "content_hash", *keys)
         file.rejected += self._reject(file, raw, rejected.iter_rows())
-        file.read += raw.frame.height
+        if raw.ragged:
+            nothing = [None] * (1 + len(keys))
+            batch.reject(
+                [(line, [RowCode.COLUMNS], self.keyring.seal(text.encode()), *nothing) for line, text in raw.ragged]
+            )
+            file.rejected += len(raw.ragged)
+        file.read += raw.frame.height + len(raw.ragged)
 
     def _reject(self, file: _File, raw: RawBatch, rejected: Iterable[tuple[Any, ...]]) -> int:
         """Keep rejected rows of a batch with their sealed text; each: row of the batch, line, reasons, hash, keys."""
@@ -394,7 +400,7 @@ class _Attempt:
                     for raw in self._open(file, checked).batches():
                         here = pl.DataFrame({"line_number": raw.line}).with_row_index().join(lines, on="line_number")
                         file.rejected += self._reject(
-                            file, raw, ((row, line, [reason], *nothing) for line, row, reason in here.iter_rows())
+                            file, raw, ((row, line, [reason], *nothing) for row, line, reason in here.iter_rows())
                         )
             if found:
                 batch.take_out()

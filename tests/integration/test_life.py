@@ -1,0 +1,514 @@
+"""The life of a delivery: what is decided, what is kept, and what a second look changes."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest import contracts, database, landing, load, vault
+from ingest.errors import DeliveryCode, Finding, WarehouseError
+from ingest.identity import Keyring
+from tests import packages, state
+from tests.packages import enrolment, member, organisation, snapshot, write
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    place = tmp_path / "inbox"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def keyring(settings) -> Keyring:
+    return Keyring.from_settings(settings)
+
+
+def decided(conn, name: str) -> tuple[str, list[str]]:
+    return conn.execute("SELECT status, codes FROM ops.delivery WHERE name = %s", [name]).fetchone()
+
+
+def landed(conn, table: str = "training_enrolment", column: str = "enrolment_id") -> list[tuple[str, str]]:
+    return conn.execute(
+        f"SELECT d.name, l.{column} FROM landing.{table} AS l INNER JOIN ops.delivery AS d USING (delivery_id)"
+        " ORDER BY 1, 2"
+    ).fetchall()
+
+
+def only(outcomes: list[load.Outcome]) -> load.Outcome:
+    (outcome,) = outcomes
+    return outcome
+
+
+# --- acceptance ------------------------------------------------------------------------------------------------------
+
+
+def test_an_accepted_delivery(warehouse, load_inbox, inbox, keyring):
+    write(inbox, "t-1", {"enrolment": [enrolment(1), enrolment(2, result="x"), *map(enrolment, range(3, 41))]})
+    outcome = only(load_inbox(inbox))
+    assert (outcome.status, outcome.codes, outcome.source, outcome.sender) == ("accepted", [], "training", "440000")
+    assert len(landed(warehouse)) == 39
+    counts = warehouse.execute("SELECT rows_read, rows_loaded, rows_rejected FROM ops.delivery_file").fetchall()
+    assert counts == [(40, 39, 1)]
+    (rejected,) = load.rejects(warehouse, keyring, "t-1")
+    assert rejected["line_number"] == 3
+    assert rejected["reasons"] == ["E_CODE:result"]
+    assert rejected["raw"].startswith("E2,测试2,01,") and rejected["raw"].endswith(",x")
+    steps = [step for (step,) in warehouse.execute("SELECT step FROM ops.delivery_step ORDER BY at")]
+    assert steps == ["received", "checked", "staged", "validated", "accepted"]
+    assert landing.leftovers(warehouse) == []
+
+
+def test_direct_identifiers_are_in_the_vault_only(warehouse, load_inbox, inbox, keyring, database_dsn):
+    write(inbox, "t-1", {"enrolment": [enrolment(1), enrolment(2, result="x", name="被拒绝")]})
+    load_inbox(inbox)
+    write(inbox, "t-2", {"enrolment": [enrolment(n) for n in range(10, 40)]})
+    load_inbox(inbox)
+    secret = packages.certno(10)
+    everything = []
+    tables = warehouse.execute(
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('ops', 'landing', 'vault')"
+    ).fetchall()
+    for (table,) in tables:
+        everything += warehouse.execute(f"SELECT t::text FROM {table} AS t").fetchall()
+    text = "\n".join(row for (row,) in everything)
+    assert "测试10" not in text
+    assert "被拒绝" not in text
+    assert secret not in text
+    (key,) = warehouse.execute("SELECT person_key FROM landing.training_enrolment WHERE enrolment_id = 'E10'").fetchone()
+    record = vault.open_person(warehouse, keyring, key, "case 7")
+    assert (record["name"], record["certno"], record["cert_type"]) == ("测试10", secret, "01")
+    assert warehouse.execute("SELECT person_key, reason FROM vault.access").fetchall() == [(key, "case 7")]
+
+
+def test_the_vault_keeps_the_record_of_the_latest_delivery(warehouse, load_inbox, inbox, keyring):
+    def name_in_vault() -> Any:
+        (key,) = warehouse.execute("SELECT person_key FROM vault.person").fetchone()
+        return vault.open_person(warehouse, keyring, key, "test")["name"]
+
+    write(inbox, "b", {"enrolment": [enrolment(1, name="乙")]}, created="2026-08-02T00:00:00Z")
+    write(inbox, "c", {"enrolment": [enrolment(1, name="丙")]}, created="2026-08-02T00:00:00Z")
+    write(inbox, "z", {"enrolment": [enrolment(1, name="丁")]}, created="2026-08-01T00:00:00Z")
+    load_inbox(inbox, order=["c", "b", "z"])
+    assert name_in_vault() == "丙"
+
+
+def test_a_delivery_of_several_feeds_is_one(warehouse, load_inbox, inbox):
+    good, bad = [organisation("A1")], [member(1, joined_on="never"), member(2)]
+    write(inbox, "m", {"organisation": good, "member": bad}, source="membership", mode="snapshot")
+    assert only(load_inbox(inbox)).codes == ["D_TOLERANCE"]
+    assert landed(warehouse, "membership_organisation", "org_code") == []
+    assert landed(warehouse, "membership_member", "member_id") == []
+    # what was wrong with it is kept, and so are the counts
+    assert warehouse.execute("SELECT count(*) FROM ops.rejected_row").fetchone() == (1,)
+    assert warehouse.execute("SELECT sum(rows_loaded) FROM ops.delivery_file").fetchone() == (2,)
+
+
+def test_an_unknown_column_is_told(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"enrolment": [{**enrolment(1), "'; DROP SCHEMA ops; --": "1"}]})
+    assert only(load_inbox(inbox)).status == "accepted"
+    warning = warehouse.execute("SELECT line_number, codes FROM ops.row_warning").fetchall()
+    assert warning == [(0, ["W_UNKNOWN_COLUMN:'; DROP SCHEMA ops; --"])]
+    assert warehouse.execute("SELECT unknown_columns FROM ops.file").fetchone() == (["'; DROP SCHEMA ops; --"],)
+
+
+# --- names and contents ----------------------------------------------------------------------------------------------
+
+
+def test_same_name_same_content_is_a_duplicate(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+    write(inbox, "t", {"enrolment": [enrolment(1)]}, location="u", zipped=True)
+    assert [outcome.status for outcome in load_inbox(inbox)] == ["accepted", "duplicate"]
+    assert len(landed(warehouse)) == 1
+
+
+def test_same_name_other_content_is_refused(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+    write(inbox, "t", {"enrolment": [enrolment(2)]}, location="u")
+    # the later one is asked for first; still the one received first keeps the name
+    outcomes = load_inbox(inbox, order=["u", "t"])
+    assert sorted((outcome.status, outcome.codes) for outcome in outcomes) == [
+        ("accepted", []),
+        ("refused", ["D_NAME_REUSED"]),
+    ]
+    assert landed(warehouse) == [("t", "E1")]
+    assert decided(warehouse, "t") == ("accepted", [])
+
+
+def test_a_refused_delivery_keeps_its_name(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1, result="x")]})
+    write(inbox, "t", {"enrolment": [enrolment(1)]}, location="u")
+    write(inbox, "t", {"enrolment": [enrolment(1, result="x")]}, location="v")
+    codes = [(outcome.status, outcome.codes) for outcome in load_inbox(inbox)]
+    assert codes == [("refused", ["D_TOLERANCE"]), ("refused", ["D_NAME_REUSED"]), ("duplicate", [])]
+    assert decided(warehouse, "t") == ("refused", ["D_TOLERANCE"])
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [({"hash": "sha256:" + "0" * 64}, "D_HASH"), ({"bytes": 1}, "D_BYTES"), ({"rows": 7}, "D_ROWS")],
+)
+def test_a_broken_package_does_not_take_its_name(warehouse, load_inbox, inbox, broken, code):
+    write(inbox, "t", {"enrolment": [enrolment(1)]}, location="a", resources={"enrolment": broken})
+    write(inbox, "t", {"enrolment": [enrolment(1)]}, location="b")
+    assert [(one.status, one.codes) for one in load_inbox(inbox)] == [("refused", [code]), ("accepted", [])]
+    assert decided(warehouse, "t") == ("accepted", [])
+
+
+def test_a_name_refused_for_its_feed_is_taken(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"lottery": [enrolment(1)]}, location="a")
+    write(inbox, "t", {"enrolment": [enrolment(1)]}, location="b")
+    write(inbox, "t", {"lottery": [enrolment(1)]}, location="c")
+    codes = [(one.status, one.codes) for one in load_inbox(inbox)]
+    assert codes == [("refused", ["D_FEED"]), ("refused", ["D_NAME_REUSED"]), ("duplicate", [])]
+
+
+def test_changed_content_at_a_known_place_is_a_new_arrival(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1)]}, resources={"enrolment": {"rows": 9}})
+    assert only(load_inbox(inbox)).codes == ["D_ROWS"]
+    write(inbox, "t", {"enrolment": [enrolment(1), enrolment(2)]})
+    assert only(load_inbox(inbox)).status == "accepted"
+    assert load_inbox(inbox) == []
+
+
+def test_a_package_replaced_before_it_was_read(warehouse, settings, database_dsn, inbox):
+    here = settings.model_copy(update={"inbox": str(inbox)})
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+    (first,) = load.register(warehouse, here)
+    write(inbox, "t", {"enrolment": [enrolment(1), enrolment(2)]})
+    (second,) = load.register(warehouse, here)
+    # the first content was never seen: it takes no name
+    assert load.load(database_dsn, here, second.arrival_id).status == "accepted"
+    assert load._outcome(load.ledger.arrival(warehouse, first.arrival_id)).codes == ["D_MISSING_FILE"]
+
+
+# --- codes of the staging step ---------------------------------------------------------------------------------------
+
+
+def test_all_codes_of_a_step_are_listed(warehouse, load_inbox, inbox):
+    write(
+        inbox,
+        "t",
+        {
+            "enrolment": [enrolment(1, result="x")],
+            "certificate": "什么\n",
+            "fund": b"\xff\xfe\xfa".decode("latin-1"),
+            "more": [enrolment(1)],
+        },
+        feeds={"more": "enrolment"},
+        resources={"more": {"rows": 3}},
+    )
+    assert only(load_inbox(inbox)).codes == ["D_HEADER", "D_ROWS", "D_TOLERANCE"]
+    # files that were read to their end have their counts, the others have none
+    assert warehouse.execute("SELECT path FROM ops.file ORDER BY 1").fetchall() == [("enrolment.csv",), ("more.csv",)]
+
+
+def test_equal_to_the_tolerance_is_accepted(warehouse, load_inbox, inbox):
+    rows = [enrolment(n) for n in range(57)]
+    wrong = [enrolment(n, result="x") for n in range(57, 61)]
+    write(inbox, "at", {"enrolment": rows + wrong[:3]})  # 3 of 60 is 5 %
+    write(inbox, "above", {"enrolment": rows[:-1] + wrong[:3]})
+    load_inbox(inbox)
+    assert decided(warehouse, "at") == ("accepted", [])
+    assert decided(warehouse, "above") == ("refused", ["D_TOLERANCE"])
+
+
+def test_tolerance_counts_all_files_of_a_feed(warehouse, load_inbox, inbox):
+    files = {"one": [enrolment(1, result="x")], "two": [enrolment(n) for n in range(2, 41)]}
+    write(inbox, "t", files, feeds=dict.fromkeys(files, "enrolment"))
+    assert only(load_inbox(inbox)).status == "accepted"
+
+
+def test_a_snapshot_without_members_is_empty_a_delta_is_not(warehouse, load_inbox, inbox):
+    header = packages.text([member(1)]).splitlines()[0] + "\n"
+    files = {"organisation": [organisation("A1")], "member": header}
+    write(inbox, "s", files, source="membership", mode="snapshot")
+    write(inbox, "d", files, source="membership", mode="delta")
+    load_inbox(inbox)
+    assert decided(warehouse, "s") == ("refused", ["D_EMPTY"])
+    assert decided(warehouse, "d") == ("accepted", [])
+
+
+# --- keys that stand twice -------------------------------------------------------------------------------------------
+
+
+def reasons(conn) -> dict[tuple[str, int], list[str]]:
+    return {
+        (path, line): found
+        for path, line, found in conn.execute("SELECT path, line_number, reasons FROM ops.rejected_row")
+    }
+
+
+def test_repeats_and_contradictions_over_the_whole_delivery(warehouse, load_inbox, inbox, keyring):
+    many = [enrolment(n) for n in range(100, 200)]
+    files = {
+        "one": [enrolment(1), enrolment(2), enrolment(3, score="80"), *many],
+        # 1: equal; 2: another content; 3: equal but for blanks; 4: stands once
+        "two": [enrolment(1), enrolment(2, score="1"), enrolment(3, score=" 80.0 "), enrolment(4), enrolment(1)],
+    }
+    write(inbox, "t", files, feeds=dict.fromkeys(files, "enrolment"))
+    assert only(load_inbox(inbox)).status == "accepted"
+    assert reasons(warehouse) == {
+        ("one.csv", 3): ["E_KEY_DUPLICATE"],
+        ("two.csv", 2): ["E_REPEAT"],
+        ("two.csv", 3): ["E_KEY_DUPLICATE"],
+        ("two.csv", 4): ["E_REPEAT"],
+        ("two.csv", 6): ["E_REPEAT"],
+    }
+    counts = warehouse.execute("SELECT rows_read, rows_loaded, rows_rejected FROM ops.file ORDER BY path").fetchall()
+    assert counts == [(103, 102, 1), (5, 1, 4)]
+    assert ("t", "E2") not in landed(warehouse)
+    assert len(landed(warehouse)) == 103
+    raws = {(row["path"], row["line_number"]): row["raw"] for row in load.rejects(warehouse, keyring, "t")}
+    lines = packages.text(files["two"]).splitlines()
+    assert raws["two.csv", 4] == lines[3]
+    # nobody is in the vault of whom no row landed
+    assert warehouse.execute("SELECT count(*) FROM vault.person").fetchone() == (103,)
+
+
+def test_a_rejected_row_counts_among_the_repeated(warehouse, load_inbox, inbox):
+    many = [enrolment(n) for n in range(100, 200)]
+    write(inbox, "t", {"enrolment": [enrolment(1, result="x"), enrolment(1), *many, enrolment(1, result="y")]})
+    load_inbox(inbox)
+    # a wrong value is no value: rows 2 and 104 are equal, row 3 is not
+    assert reasons(warehouse) == {
+        ("enrolment.csv", 2): ["E_CODE:result", "E_KEY_DUPLICATE"],
+        ("enrolment.csv", 3): ["E_KEY_DUPLICATE"],
+        ("enrolment.csv", 104): ["E_CODE:result", "E_KEY_DUPLICATE"],
+    }
+
+
+def test_wrong_number_of_fields_or_no_key_is_not_compared(warehouse, load_inbox, inbox):
+    many = [enrolment(n) for n in range(100, 200)]
+    lines = packages.text([enrolment(1), *many, enrolment(2, enrolment_id=""), enrolment(2, enrolment_id="")])
+    write(inbox, "t", {"enrolment": lines + "E1,one field\n"})
+    load_inbox(inbox)
+    found = reasons(warehouse)
+    assert found["enrolment.csv", 105] == ["E_COLUMNS"]
+    assert not any("E_REPEAT" in one or "E_KEY_DUPLICATE" in one for one in found.values())
+
+
+# --- snapshots, withdrawal -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [["a", "b"], ["b", "a"]])
+def test_the_last_snapshot_of_a_period_counts(warehouse, load_inbox, inbox, order):
+    snapshot(inbox, "a", [1], created="2026-08-01T00:00:00Z")
+    snapshot(inbox, "b", [1, 2], created="2026-08-01T08:00:01+08:00")
+    load_inbox(inbox, order=order)
+    assert decided(warehouse, "a") == ("superseded", [])
+    assert decided(warehouse, "b") == ("accepted", [])
+    # its rows stay, for audit
+    assert len(landed(warehouse, "membership_member", "member_id")) == 3
+
+
+def test_a_tie_goes_to_the_greater_name_by_code_point(warehouse, load_inbox, inbox):
+    for name in ("a_1", "a-2", "a1"):
+        snapshot(inbox, name, [1])
+    load_inbox(inbox)
+    assert [decided(warehouse, name)[0] for name in ("a-2", "a1", "a_1")] == ["superseded", "superseded", "accepted"]
+
+
+def test_others_do_not_supersede(warehouse, load_inbox, inbox):
+    snapshot(inbox, "a", [1])
+    snapshot(inbox, "other-period", [1], period="2026-06")
+    snapshot(inbox, "other-sender", [1], sender="350000")
+    write(inbox, "delta", {"member": [member(1)]}, source="membership", created="2026-09-01T00:00:00Z")
+    snapshot(inbox, "refused", [1, 1], created="2026-09-01T00:00:00Z", sender="440000")
+    write(inbox, "refused", packages.register_of(["A1"], [1], joined_on="x"), source="membership", mode="snapshot")
+    # for a source of events the word snapshot says nothing
+    write(inbox, "t1", {"enrolment": [enrolment(1)]}, mode="snapshot")
+    write(inbox, "t2", {"enrolment": [enrolment(2)]}, mode="snapshot")
+    load_inbox(inbox)
+    states = dict(warehouse.execute("SELECT name, status FROM ops.delivery").fetchall())
+    assert states.pop("refused") == "refused"
+    assert set(states.values()) == {"accepted"}
+
+
+def test_withdrawal_brings_back_what_was_superseded(warehouse, load_inbox, inbox):
+    snapshot(inbox, "a", [1], created="2026-08-01T00:00:00Z")
+    snapshot(inbox, "b", [1], created="2026-08-02T00:00:00Z")
+    load_inbox(inbox)
+    assert load.withdraw(warehouse, "b", "sent by mistake").status == "withdrawn"
+    assert decided(warehouse, "a")[0] == "accepted"
+    assert load.withdraw(warehouse, "b", "again").status == "withdrawn"  # changes nothing
+    reasons = warehouse.execute("SELECT detail FROM ops.delivery_step WHERE step = 'withdrawn'").fetchall()
+    assert reasons == [({"reason": "sent by mistake"},)]
+    # what comes later finds it gone
+    snapshot(inbox, "c", [1], created="2026-08-01T12:00:00Z")
+    load_inbox(inbox)
+    assert [decided(warehouse, name)[0] for name in "abc"] == ["superseded", "withdrawn", "accepted"]
+    # and its name stays taken
+    snapshot(inbox, "b", [1, 2], location="b2")
+    assert only(load_inbox(inbox)).codes == ["D_NAME_REUSED"]
+
+
+def test_a_superseded_delivery_can_be_withdrawn_too(warehouse, load_inbox, inbox):
+    snapshot(inbox, "a", [1], created="2026-08-01T00:00:00Z")
+    snapshot(inbox, "b", [1], created="2026-08-02T00:00:00Z")
+    load_inbox(inbox)
+    load.withdraw(warehouse, "a", "wrong")
+    load.withdraw(warehouse, "b", "wrong too")
+    assert [decided(warehouse, name)[0] for name in "ab"] == ["withdrawn", "withdrawn"]
+
+
+def test_only_an_accepted_delivery_can_be_withdrawn(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1, result="x")]})
+    load_inbox(inbox)
+    for name in ("t", "unheard-of"):
+        with pytest.raises(WarehouseError, match=name):
+            load.withdraw(warehouse, name, "x")
+    assert decided(warehouse, "t")[0] == "refused"
+
+
+# --- again -----------------------------------------------------------------------------------------------------------
+
+
+def test_loading_again_changes_nothing(warehouse, load_inbox, settings, database_dsn, inbox, keyring):
+    snapshot(inbox, "a", [1], created="2026-08-01T00:00:00Z")
+    snapshot(inbox, "b", [1], created="2026-08-02T00:00:00Z")
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+    write(inbox, "t", {"enrolment": [enrolment(1)]}, location="u")
+    load_inbox(inbox)
+    load.withdraw(warehouse, "b", "wrong")
+    before = state.of(warehouse, contracts.load(), keyring), warehouse.execute("SELECT * FROM ops.step").fetchall()
+    here = settings.model_copy(update={"inbox": str(inbox)})
+    for (arrival_id,) in warehouse.execute("SELECT arrival_id FROM ops.arrival").fetchall():
+        load.load(database_dsn, here, arrival_id)
+    assert load.register(warehouse, here) == []
+    after = state.of(warehouse, contracts.load(), keyring), warehouse.execute("SELECT * FROM ops.step").fetchall()
+    assert before == after
+
+
+def test_a_refused_delivery_is_judged_again(warehouse, load_inbox, settings, database_dsn, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1, result="x"), *map(enrolment, range(2, 42))]})
+    here = settings.model_copy(update={"inbox": str(inbox)})
+
+    def against(request: load.GateRequest) -> list[Finding]:
+        return [Finding(DeliveryCode.EXPECTATION, "no")]
+
+    outcome = only(load_inbox(inbox, gate=against))
+    assert outcome.codes == ["D_EXPECTATION"]
+    assert landed(warehouse) == []
+    assert len(reasons(warehouse)) == 1
+    assert landing.leftovers(warehouse) == []
+    again = load.load(database_dsn, here, outcome.arrival_id, against)
+    assert again == outcome
+    assert len(reasons(warehouse)) == 1
+    assert load.load(database_dsn, here, outcome.arrival_id).status == "accepted"
+    assert len(landed(warehouse)) == 40
+    assert len(reasons(warehouse)) == 1
+    assert decided(warehouse, "t") == ("accepted", [])
+
+
+def test_the_gate_sees_the_staged_rows_and_others_do_not(warehouse, load_inbox, inbox, database_dsn):
+    snapshot(inbox, "m", [1, 2])
+    seen = {}
+
+    def look(request: load.GateRequest) -> list[Finding]:
+        with database.connect(request.dsn) as conn:
+            for feed, table in request.tables.items():
+                seen[feed] = conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0], request.rows_loaded[feed]
+            assert landed(conn, "membership_member", "member_id") == []
+            assert conn.execute("SELECT count(*) FROM ops.delivery").fetchone() == (0,)
+        return []
+
+    assert only(load_inbox(inbox, gate=look)).status == "accepted"
+    assert seen == {"organisation": (1, 1), "member": (2, 2)}
+
+
+def test_a_fault_between_staging_and_decision_leaves_nothing(warehouse, load_inbox, settings, database_dsn, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+
+    def broken(request: load.GateRequest) -> list[Finding]:
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        load_inbox(inbox, gate=broken)
+    assert landed(warehouse) == []
+    assert warehouse.execute("SELECT count(*) FROM ops.delivery").fetchone() == (0,)
+    assert warehouse.execute("SELECT count(*) FROM vault.person").fetchone() == (0,)
+    (arrival,) = load.pending(warehouse)
+    assert arrival.status == "staged"
+    here = settings.model_copy(update={"inbox": str(inbox)})
+    assert load.load(database_dsn, here, arrival.arrival_id).status == "accepted"
+    assert len(landed(warehouse)) == 1
+    assert landing.leftovers(warehouse) == []
+
+
+def test_leftovers_of_a_killed_second_judgement_are_swept(warehouse, load_inbox, settings, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1, result="x")]})
+    outcome = only(load_inbox(inbox))
+    batch = landing.Batch(warehouse, contracts.load().feeds["training", "enrolment"], outcome.arrival_id)
+    with warehouse.transaction():
+        batch.create()
+    assert len(landing.leftovers(warehouse)) == 2
+    load.register(warehouse, settings.model_copy(update={"inbox": str(inbox)}))
+    assert landing.leftovers(warehouse) == []
+
+
+def test_steps_are_told(warehouse, settings, database_dsn, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+    here = settings.model_copy(update={"inbox": str(inbox)})
+    (arrival,) = load.register(warehouse, here)
+    told: list[str] = []
+    load.load(database_dsn, here, arrival.arrival_id, on_step=lambda step, detail: told.append(step))
+    assert told == ["checked", "staged", "validated", "accepted"]
+
+
+# --- several at once -------------------------------------------------------------------------------------------------
+
+
+def test_workers_on_the_same_arrival(warehouse, settings, database_dsn, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(n) for n in range(2000)]})
+    here = settings.model_copy(update={"inbox": str(inbox)})
+    (arrival,) = load.register(warehouse, here)
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(lambda _: load.load(database_dsn, here, arrival.arrival_id), range(4)))
+    assert {outcome.status for outcome in outcomes} == {"accepted"}
+    assert len(landed(warehouse)) == 2000
+    assert warehouse.execute("SELECT count(*) FROM ops.step WHERE step = 'accepted'").fetchone() == (1,)
+
+
+def test_workers_on_snapshots_of_one_period(warehouse, settings, database_dsn, inbox):
+    for day in range(1, 7):
+        snapshot(inbox, f"s{day}", [1, 2], created=f"2026-08-0{day}T00:00:00Z")
+    here = settings.model_copy(update={"inbox": str(inbox)})
+    arrivals = load.register(warehouse, here)
+    start = threading.Barrier(3)
+
+    def work(worker: int) -> None:
+        start.wait()
+        for arrival in arrivals[worker::3]:
+            load.load(database_dsn, here, arrival.arrival_id)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    states = dict(warehouse.execute("SELECT name, status FROM ops.delivery").fetchall())
+    assert states.pop("s6") == "accepted"
+    assert set(states.values()) == {"superseded"}
+
+
+def test_readers_of_landing_are_not_in_the_way(warehouse, load_inbox, database_dsn, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+    with database.connect(database_dsn, autocommit=False) as reader:
+        reader.execute("SELECT count(*) FROM landing.training_enrolment")  # holds its lock until the end
+        outcome = []
+        worker = threading.Thread(target=lambda: outcome.extend(load_inbox(inbox)))
+        worker.start()
+        worker.join(20)
+        assert [one.status for one in outcome] == ["accepted"]
+
+
+def test_clock_columns_follow_the_run_nothing_else_does(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+    load_inbox(inbox)
+    created, decided_at = warehouse.execute("SELECT created, decided_at FROM ops.delivery").fetchone()
+    assert created == datetime(2026, 8, 3, tzinfo=UTC)
+    assert (datetime.now(UTC) - decided_at).total_seconds() < 60
+    manifest = warehouse.execute("SELECT manifest FROM ops.arrival").fetchone()[0]
+    assert manifest == json.loads((inbox / "t" / "datapackage.json").read_text())
