@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
@@ -42,6 +42,8 @@ _ENVIRONMENT = threading.Lock()
 
 #: Told (node, finished, all) as dbt goes on.
 OnNode = Callable[[str, int, int], None]
+#: Told (unique id, dbt's status) of every node that is finished, tests too; called from dbt's threads.
+OnResult = Callable[[str, str], None]
 
 
 class BuildPlan(TypedDict):
@@ -270,7 +272,13 @@ def _keep_manifest(settings: Settings, folder: Path) -> None:
     path.with_name("manifest.code").write_text(code_hash())
 
 
-def run(dsn: str, settings: Settings, plan: BuildPlan, on_node: OnNode | None = None) -> None:
+def run(
+    dsn: str,
+    settings: Settings,
+    plan: BuildPlan,
+    on_node: OnNode | None = None,
+    on_result: OnResult | None = None,
+) -> None:
     """Run ``dbt build`` for a plan, in this process, and store how every node fared.
 
     Raises:
@@ -286,7 +294,11 @@ def run(dsn: str, settings: Settings, plan: BuildPlan, on_node: OnNode | None = 
         with connect(dsn) as conn:
             check(conn, plan)
         try:
-            _invoke(command, folder, environment(dsn, settings), variables=plan["vars"], on_node=on_node)
+            listeners = [
+                *([_listener(on_node)] if on_node else []),
+                *([_result_listener(on_result)] if on_result else []),
+            ]
+            _invoke(command, folder, environment(dsn, settings), variables=plan["vars"], listeners=listeners)
         finally:
             if results.exists():
                 with connect(dsn) as conn:
@@ -300,7 +312,7 @@ def _invoke(
     variables_of_environment: dict[str, str],
     *,
     variables: dict[str, Any],
-    on_node: OnNode | None = None,
+    listeners: Sequence[Callable[[Any], None]] = (),
 ) -> None:
     """Call dbt in this process. Its log goes to a file below ``folder``."""
     from dbt.cli.main import dbtRunner  # 2 s to import: only where dbt really runs
@@ -316,7 +328,7 @@ def _invoke(
         *("--log-level", "none"),
         *("--log-level-file", "info"),
     ]
-    runner = dbtRunner(callbacks=[_listener(on_node)] if on_node else None)
+    runner = dbtRunner(callbacks=list(listeners))
     with _ENVIRONMENT:
         before = {name: os.environ.get(name) for name in variables_of_environment}
         os.environ.update(variables_of_environment)
@@ -337,20 +349,18 @@ def _invoke(
         for one in result.result.results
         if one.status in ("error", "fail", "runtime error")
     ]
-    more = f" (and {len(failed) - 8} more)" if len(failed) > 8 else ""
-    raise WarehouseError(
-        f"dbt: {len(failed)} failed, nothing is published. "
-        + " | ".join(failed[:8])
-        + f"{more}. Log: {folder / 'logs'}"
-    )
+    shown = " | ".join(failed[:8]) + (f" | and {len(failed) - 8} more" if len(failed) > 8 else "")
+    raise WarehouseError(f"dbt: {len(failed)} failed, nothing is published: {shown} (log: {folder / 'logs'})")
 
 
 def _listener(on_node: OnNode) -> Callable[[Any], None]:
     """Turn dbt's events into calls of ``on_node``."""
+    # Name of the event -> the field that holds how many nodes there are.
+    totals = {"LogModelResult": "total", "LogSeedResult": "total", "LogTestResult": "num_models"}
 
     def listen(event: Any) -> None:
-        if event.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult"):
-            on_node(event.data.node_info.node_name, event.data.index, event.data.total)
+        if field := totals.get(event.info.name):
+            on_node(event.data.node_info.node_name, event.data.index, getattr(event.data, field))
 
     return listen
 

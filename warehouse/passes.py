@@ -112,9 +112,14 @@ def parse_month(text: str) -> date:
         raise WarehouseError(f"{text!r} is not a month: write it as 2026-09.") from error
 
 
-def run_dbt(settings: Settings, plan: BuildPlan, on_node: build.OnNode | None = None) -> None:
+def run_dbt(
+    settings: Settings,
+    plan: BuildPlan,
+    on_node: build.OnNode | None = None,
+    on_result: build.OnResult | None = None,
+) -> None:
     """Run dbt for a plan and store its results; a failed model or test is a WarehouseError."""
-    build.run(server.ensure_running(settings), settings, plan, on_node)
+    build.run(server.ensure_running(settings), settings, plan, on_node, on_result)
 
 
 def audit(settings: Settings, plan: BuildPlan) -> None:
@@ -144,11 +149,11 @@ def publish(settings: Settings, plan: BuildPlan) -> publication.Moved:
 def publish_previous(settings: Settings) -> publication.Moved:
     """Return to the publication before the current one. It stays until a delivery is decided or a month asked for."""
     with opened(settings) as conn, build.exclusive(server.ensure_running(settings)):
-        current = conn.execute("SELECT build FROM ops.publication WHERE is_current").fetchone()
         previous = conn.execute(
-            "SELECT build FROM ops.build WHERE build <> %s AND completed_at IS NOT NULL", current
+            "SELECT b.build FROM ops.build AS b INNER JOIN ops.publication AS p ON p.is_current AND p.build <> b.build"
+            " WHERE b.completed_at IS NOT NULL"
         ).fetchone()
-        if current is None or previous is None:
+        if previous is None:
             raise WarehouseError(
                 "There is no previous publication to return to: none was made, or a build that broke off changed it."
             )
