@@ -1,0 +1,340 @@
+"""Spreadsheets: xlsx and xls, as people make them, with titles, merged headers, totals and notes.
+
+A sheet is held in memory, bounded by what a sheet can hold. An xlsx is a zip, and its sheets may claim any size, so
+both are measured before the library opens it.
+"""
+
+import datetime as dt
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NoReturn
+
+import polars as pl
+import python_calamine
+
+from ingest.contracts.model import Column, Feed, Kind, header_key
+from ingest.deliveries import Resource
+from ingest.errors import DeliveryCode, DeliveryRefused
+from ingest.readers.base import Header, RawBatch, Table, cut, known_headers, refused, shown
+from ingest.settings import Settings
+
+ROWS = 20_000  # of a batch
+CELLS = 64_000_000  # a full sheet of 60 columns; a library holds the rectangle, however few cells are filled
+EXPANDED = 4 * 1024**3  # bytes of an xlsx unpacked
+SEARCHED = 200  # rows in which the header is looked for
+CHUNK = 4 * 1024 * 1024
+REFERENCE = re.compile(rb"""\br=["']([A-Z]{1,3})([0-9]{1,7})["']""")
+
+TOTAL = re.compile(r"(本页|本表|本月|本年)?(合计|小计|总计|共计|累计)([:：(（].*)?")
+NOTES = re.compile(r"(填表说明|填报说明|填写说明)|(说明|注|备注)[:：]")
+SERIAL_TEXT = re.compile(r"[0-9]{5}(\.[0-9]+)?")
+SERIALS = (1, 2_958_466)  # 1900-01-01 to the day after 9999-12-31
+FIRST_DAY = dt.datetime(1899, 12, 30)  # noqa: DTZ001  a spreadsheet knows no offset
+SPREADSHEET_DIGITS = 10**15
+
+Cells = Sequence[Any]
+
+
+class SheetTable(Table):
+    """One sheet of a workbook."""
+
+    def __init__(self, path: Path, resource: Resource, feed: Feed, limits: Settings) -> None:
+        self.path = path
+        self.resource = resource
+        self.feed = feed
+        self.limits = limits
+        self.rows_skipped = 0
+        sheet = self._sheet()
+        head = [list(row) for _, row in zip(range(SEARCHED), self._rows(sheet), strict=False)]
+        self.first, cells = self._find_header(head, _vertical_merges(sheet))
+        if resource.dialect.header:
+            self.header = Header.read(feed, cells, resource.path)
+        else:
+            self.header = Header.by_position(feed)
+        self.columns = tuple(self.header.places)
+        self.unknown_columns = self.header.unknown
+        self.titles = sum(any(text_of(cell) for cell in row) for row in head[: max(self.first - 1, 0)])
+
+    # --- opening -----------------------------------------------------------------------------------------------
+
+    def _refuse(self, reason: str, code: DeliveryCode = DeliveryCode.ARCHIVE) -> NoReturn:
+        raise refused(code, reason, self.resource.path)
+
+    def _sheet(self) -> python_calamine.CalamineSheet:
+        if zipfile.is_zipfile(self.path):
+            self._measure()
+        elif self.resource.format == "xlsx":
+            self._refuse("the file is no xlsx workbook (or it is protected by a password)")
+        try:
+            with self.path.open("rb") as stream:
+                workbook = python_calamine.load_workbook(stream)
+            name = self.resource.sheet
+            names = workbook.sheet_names
+            if name is not None and name not in names:
+                text = f"the workbook has no sheet {name!r:.60}; it has: {', '.join(names)[:200]}"
+                self._refuse(text, DeliveryCode.HEADER)
+            if not names:
+                self._refuse("the workbook has no sheet")
+            return workbook.get_sheet_by_name(names[0] if name is None else name)
+        except DeliveryRefused:
+            raise
+        except python_calamine.PasswordError:
+            self._refuse("the workbook is protected by a password")
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            self._refuse(f"the workbook cannot be read ({str(error)[:100]}); save it again")
+        except python_calamine.CalamineError as error:
+            self._refuse(f"the workbook cannot be read ({str(error)[:100]}); save it again")
+        except BaseException as error:
+            # what the library did not foresee comes as a panic, which is no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            self._refuse("the workbook is damaged; save it again")
+
+    def _measure(self) -> None:
+        """Refuse a workbook that would expand beyond bounds, before the library tries."""
+        limit = min(
+            max(self.path.stat().st_size * self.limits.archive_ratio, CHUNK), EXPANDED, self.limits.archive_bytes
+        )
+        expanded = 0
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                names = archive.namelist()
+                if not any(name.endswith("workbook.xml") for name in names):
+                    self._refuse("the file is no xlsx workbook")
+                for entry in archive.infolist():
+                    if expanded + entry.file_size > limit:
+                        self._refuse("the workbook expands to more than is allowed")
+                    expanded += self._measure_part(archive, entry, limit - expanded)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
+            self._refuse(f"the workbook is damaged ({str(error)[:100]}); save it again")
+        except Exception as error:
+            if type(error).__module__ not in ("zlib", "struct"):
+                raise
+            self._refuse("the workbook is damaged; save it again")
+
+    def _measure_part(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> int:
+        """The true size of a part; refuses one whose cells span too big a rectangle."""
+        size, columns, last_row, tail = 0, 0, 0, b""
+        with archive.open(entry) as stream:
+            while chunk := stream.read(CHUNK):
+                size += len(chunk)
+                if size > limit:
+                    self._refuse("the workbook expands to more than is allowed")
+                if not entry.filename.endswith(".xml") or b"haredStrings" in entry.filename.encode():
+                    continue
+                found = set(REFERENCE.findall(tail + chunk))
+                tail = chunk[-32:]
+                columns = max([columns, *(_column_number(letters) for letters in {letters for letters, _ in found})])
+                last_row = max([last_row, *(int(row) for _, row in found)])
+                if columns * last_row > CELLS:
+                    self._refuse(f"the sheet spans {last_row} rows and {columns} columns; delete the empty ones")
+        return size
+
+    @staticmethod
+    def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[Cells]:
+        """The rows from row 1 of the sheet on, each from column A on."""
+        start = sheet.start
+        if start is None:
+            return
+        left = [""] * start[1]
+        for _ in range(start[0]):
+            yield []
+        for row in sheet.iter_rows():
+            yield left + row if left else row
+
+    # --- the header --------------------------------------------------------------------------------------------
+
+    def _find_header(self, head: list[list[Any]], merges: set[tuple[int, int]]) -> tuple[int, list[str]]:
+        """The number of rows up to and with the header, and its cells."""
+        dialect = self.resource.dialect
+        if not dialect.header:
+            return 0, []
+        texts = [[text_of(cell) for cell in row] for row in head]
+        if dialect.header_rows:
+            cells: list[str] = []
+            for number in sorted(dialect.header_rows):
+                cells = _lower(cells, texts[number - 1] if number <= len(texts) else [])
+            return max(dialect.header_rows), cells
+        known = set(known_headers(self.feed)) | self.feed.dropped
+        required = {column.name for column in self.feed.columns if column.required}
+        names = known_headers(self.feed)
+
+        def held(cells: Sequence[str]) -> set[str]:
+            return {names[key] for cell in cells if (key := header_key(cell)) in names} & required
+
+        best: tuple[int, list[str]] = (1, texts[0] if texts else [])
+        for index, row in enumerate(texts):
+            above = texts[index - 1] if index else []
+            # an upper cell counts where the lower is empty, and it is a header or merged with it
+            kept = [
+                cell if header_key(cell) in known or (index - 1, place) in merges else ""
+                for place, cell in enumerate(above)
+            ]
+            both = _lower(kept, row)
+            if held(row) == required or held(both) == required:
+                below = texts[index + 1] if index + 1 < len(texts) else []
+                if self._is_header_too(both, below, known):
+                    return index + 2, _lower(both, below)
+                return index + 1, both
+            if len(held(both)) > len(held(best[1])):
+                best = (index + 1, both)
+        return best
+
+    @staticmethod
+    def _is_header_too(upper: Sequence[str], lower: Sequence[str], known: set[str]) -> bool:
+        """Whether the row below a header goes on with it: headers under groups, and nothing under the rest."""
+        filled = [place for place, cell in enumerate(lower) if cell.strip()]
+        under = [upper[place] if place < len(upper) else "" for place in filled]
+        return (
+            bool(filled)
+            and all(header_key(lower[place]) in known for place in filled)
+            and not any(header_key(cell) in known for cell in under)
+        )
+
+    # --- the rows ----------------------------------------------------------------------------------------------
+
+    def batches(self) -> Iterator[RawBatch]:
+        """See ``Table``."""
+        self.rows_skipped = self.titles
+        held: list[Cells] = []
+        lines: list[int] = []
+        notes = False
+        for number, row in enumerate(self._rows(self._sheet()), 1):
+            if number <= self.first:
+                continue
+            texts = [cell for cell in row if isinstance(cell, str) and cell.strip()]
+            filled = sum(bool(text_of(cell)) for cell in row)
+            if not filled:
+                continue
+            first = "".join(texts[0].split()) if texts else ""
+            alone = filled == 1
+            if TOTAL.fullmatch(first) or _is_note(first, alone) or (notes and alone):
+                notes = notes or _is_note(first, alone)
+                self.rows_skipped += 1
+                continue
+            held.append(row)
+            lines.append(number)
+            if len(held) == ROWS:
+                yield self._batch(held, lines)
+                held, lines = [], []
+        if held:
+            yield self._batch(held, lines)
+
+    def _batch(self, rows: list[Cells], lines: list[int]) -> RawBatch:
+        columns: dict[str, list[str]] = {}
+        sci: dict[str, pl.Series] = {}
+        for name, place in self.header.places.items():
+            column = self.feed.by_name[name]
+            cells = [row[place] if place < len(row) else "" for row in rows]
+            columns[name] = [cell_text(cell, column) for cell in cells]
+            if column.kind is Kind.CERTNO:
+                marks = [
+                    isinstance(cell, (int, float)) and not isinstance(cell, bool) and abs(cell) >= SPREADSHEET_DIGITS
+                    for cell in cells
+                ]
+                if any(marks):
+                    sci[name] = pl.Series(marks, dtype=pl.Boolean)
+        frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+        dropped = self.header.dropped
+
+        def texts_of(wanted: Sequence[int]) -> list[str]:
+            return [
+                shown("\t".join(text_of(cell) for place, cell in enumerate(rows[row]) if place not in dropped))
+                for row in wanted
+            ]
+
+        return without_nul(RawBatch(frame, pl.Series("line", lines, dtype=pl.Int64), texts_of, sci=sci))
+
+
+def without_nul(batch: RawBatch) -> RawBatch:
+    """The batch with its rows that hold a NUL, which no database keeps, moved to ``ragged``."""
+    if batch.frame.height == 0 or batch.frame.width == 0:
+        return batch
+    marked = batch.frame.select(pl.any_horizontal(pl.all().str.contains("\0", literal=True))).to_series()
+    if not marked.any():
+        return batch
+    kept = (~marked).arg_true()
+    rows = marked.arg_true().to_list()
+    lines = batch.line.to_list()
+    texts = batch.raw(rows)
+    places = kept.to_list()
+    return RawBatch(
+        frame=batch.frame[kept],
+        line=batch.line.gather(kept),
+        text_of=lambda wanted: batch.text_of([places[row] for row in wanted]),
+        ragged=[*batch.ragged, *((lines[row], cut(text)) for row, text in zip(rows, texts, strict=True))],
+        sci={name: marks.gather(kept) for name, marks in batch.sci.items()},
+    )
+
+
+def _is_note(first: str, alone: bool) -> bool:
+    match = NOTES.match(first)
+    return bool(match) and (alone or match.group(1) is not None)  # type: ignore[union-attr]
+
+
+def _lower(upper: Sequence[str], lower: Sequence[str]) -> list[str]:
+    """Two rows of a header as one: the lower cell where it is not empty."""
+    width = max(len(upper), len(lower))
+    above, below = [*upper, *[""] * (width - len(upper))], [*lower, *[""] * (width - len(lower))]
+    return [low if low.strip() else high for high, low in zip(above, below, strict=True)]
+
+
+def _vertical_merges(sheet: python_calamine.CalamineSheet) -> set[tuple[int, int]]:
+    """Cells (row, column from 0) that are merged with the cell below."""
+    found = set()
+    for (top, left), (bottom, right) in sheet.merged_cell_ranges or []:
+        if bottom > top and top < SEARCHED:
+            found |= {(row, place) for row in range(top, min(bottom, SEARCHED)) for place in range(left, right + 1)}
+    return found
+
+
+def _column_number(letters: bytes) -> int:
+    """The number of a column from its letters: A is 1."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+def text_of(cell: Any) -> str:
+    """A cell as text: whole numbers without decimals, numbers to the 15 digits a spreadsheet holds, ISO dates."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "1" if cell else "0"
+    if isinstance(cell, float):
+        if cell.is_integer():
+            return str(int(cell))
+        return format(Decimal(f"{cell:.15g}"), "f")
+    if isinstance(cell, dt.datetime):
+        return _rounded(cell).strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(cell, (dt.date, dt.time)):
+        return cell.isoformat()
+    return str(cell)
+
+
+def cell_text(cell: Any, column: Column) -> str:
+    """A cell as the text of a column: in date columns the serial number of a day becomes its date."""
+    if column.kind in (Kind.DATE, Kind.DATETIME):
+        if isinstance(cell, str) and SERIAL_TEXT.fullmatch(cell.strip()):
+            cell = float(cell)
+        if isinstance(cell, (int, float)) and not isinstance(cell, bool) and SERIALS[0] <= cell < SERIALS[1]:
+            # the serial 60 is a day that never was: before it the count is one less
+            day = _rounded(FIRST_DAY + dt.timedelta(days=cell + (cell < 60)))
+            return day.strftime("%Y-%m-%d") if float(cell).is_integer() else day.strftime("%Y-%m-%d %H:%M:%S")
+    return text_of(cell)
+
+
+def _rounded(moment: dt.datetime) -> dt.datetime:
+    """To the second: a day's fraction in floating point misses it by microseconds."""
+    if moment.microsecond == 0:
+        return moment
+    try:
+        return (moment + dt.timedelta(microseconds=500_000)).replace(microsecond=0)
+    except OverflowError:
+        return moment.replace(microsecond=0)
