@@ -1,0 +1,63 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    touched='int_touched_transfer',
+    touched_on=['month', 'person_key'],
+    indexes=[{'columns': ['month', 'person_key'], 'unique': true}, {'columns': ['person_key']}],
+) }}
+-- depends_on: {{ ref('int_touched_transfer') }}
+with
+
+spell as (
+    select
+        person_key,
+        emp_uscc,
+        in_force_from,
+        coalesce(in_force_to, 'infinity'::date) as in_force_to
+    from {{ ref('insurance_spell') }}
+    where is_ever_in_force and insutype like '310%' and emp_uscc is not null
+),
+
+elsewhere as (
+    select
+        member.month,
+        member.person_key,
+        member.org_code,
+        member.employer_uscc,
+        member.sender,
+        member.admdvs,
+        min(spell.emp_uscc collate "C") as insured_employer_uscc
+    from {{ ref('member_month') }} as member
+    inner join spell
+        on
+            member.person_key = spell.person_key
+            and spell.in_force_from <= member.month
+            and spell.in_force_to > member.month
+            and member.employer_uscc <> spell.emp_uscc
+    where {{ only_touched('int_touched_transfer', ['month', 'person_key'], 'member') }}
+    group by member.month, member.person_key, member.org_code, member.employer_uscc, member.sender, member.admdvs
+),
+
+final as (
+    select
+        elsewhere.month,
+        elsewhere.person_key,
+        elsewhere.org_code,
+        elsewhere.employer_uscc,
+        elsewhere.insured_employer_uscc,
+        {{ month_key('elsewhere.month') }} as month_key,
+        elsewhere.sender,
+        elsewhere.admdvs,
+        region.name as region_name
+    from elsewhere
+    left join {{ ref('region') }} as region on elsewhere.admdvs = region.admdvs
+    left join spell as here
+        on
+            elsewhere.person_key = here.person_key
+            and elsewhere.employer_uscc = here.emp_uscc
+            and here.in_force_from <= elsewhere.month
+            and here.in_force_to > elsewhere.month
+    where here.person_key is null
+)
+
+select * from final

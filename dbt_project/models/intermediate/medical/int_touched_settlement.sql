@@ -1,0 +1,100 @@
+{# Settlements whose row in the fact may differ: those in a changed delivery, and those whose netting hangs on them
+   (the original of a reversal, the other end of an off-site settlement). old_… is what stood before, and what stands in
+   deliveries that go: figures built on the fact must be made anew there as well. #}
+{% set standing = previous('settlement') -%}
+{% set changed %}
+    select delivery_id from {{ ref('int_delivery_changed') }}
+    where source = 'medical'
+{%- endset %}
+with
+
+{% if standing is none -%}
+-- the fact is built whole: nothing hangs on what is touched
+touched as (
+    select
+        null::text as sender,
+        null::text as setl_id,
+        null::uuid as old_person_key,
+        null::date as old_setl_month,
+        null::text as old_insu_admdvs
+    where false
+),
+{%- else -%}
+delivered as (
+    select
+        changed.sender,
+        settlement.setl_id,
+        settlement.init_setl_id,
+        settlement.out_flag,
+        settlement.person_key,
+        settlement.setl_month,
+        settlement.insu_admdvs
+    from {{ ref('stg_medical__settlement') }} as settlement
+    inner join {{ ref('int_delivery_changed') }} as changed on settlement.delivery_id = changed.delivery_id
+    where changed.source = 'medical' and {{ only_partitions_of(changed, 'settlement') }}
+),
+
+replaced as (
+    select
+        standing.sender,
+        standing.setl_id,
+        standing.init_setl_id,
+        standing.out_flag,
+        standing.person_key,
+        standing.setl_month,
+        standing.insu_admdvs
+    from {{ standing }} as standing
+    inner join (select distinct sender, setl_id from delivered) as delivered
+        on standing.sender = delivered.sender and standing.setl_id = delivered.setl_id
+),
+
+moved as (
+    select * from delivered
+    union all
+    select * from replaced
+),
+
+original as (
+    select
+        standing.sender,
+        standing.setl_id,
+        standing.person_key,
+        standing.setl_month,
+        standing.insu_admdvs
+    from {{ standing }} as standing
+    inner join (select distinct sender, init_setl_id from moved where init_setl_id is not null) as moved
+        on standing.sender = moved.sender and standing.setl_id = moved.init_setl_id
+),
+
+other_end as (
+    select
+        standing.sender,
+        standing.setl_id,
+        standing.person_key,
+        standing.setl_month,
+        standing.insu_admdvs
+    from {{ standing }} as standing
+    inner join (select distinct setl_id from moved where out_flag = '1') as moved on standing.setl_id = moved.setl_id
+    where standing.out_flag = '2'
+),
+
+touched as (
+    select sender, setl_id, person_key as old_person_key, setl_month as old_setl_month, insu_admdvs as old_insu_admdvs
+    from moved
+    union
+    select sender, setl_id, person_key, setl_month, insu_admdvs from original
+    union
+    select sender, setl_id, person_key, setl_month, insu_admdvs from other_end
+    {{ carried_over(['sender', 'setl_id', 'old_person_key', 'old_setl_month', 'old_insu_admdvs']) }}
+),
+{%- endif %}
+
+final as (
+    select
+        touched.*,
+        build.generation
+    from touched
+    cross join {{ ref('stg_ops__build') }} as build
+)
+
+select * from final

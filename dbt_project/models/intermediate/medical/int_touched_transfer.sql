@@ -1,0 +1,10 @@
+{{ config(materialized='view') }}
+with
+
+final as (
+    select month, person_key from {{ ref('int_touched_member_month') }}
+    union
+    select month, person_key from {{ ref('int_touched_insurance_month') }}
+)
+
+select * from final

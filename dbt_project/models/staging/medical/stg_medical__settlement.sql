@@ -1,0 +1,65 @@
+with
+
+source as (
+    select * from {{ source('landing', 'medical_settlement') }}
+),
+
+renamed as (
+    select
+        -- where the row comes from
+        delivery_id,
+        file_no,
+        line_number,
+
+        -- ids
+        setl_id,
+        mdtrt_id,
+        init_setl_id,
+        person_key,
+        fixmedins_code,
+
+        -- attributes
+        person_sex,
+        person_birth_year,
+        insutype,
+        psn_type,
+        insu_admdvs,
+        fixmedins_name,
+        hosp_lv,
+        med_type,
+        {{ medical_category('med_type') }} as category,
+        pay_loc,
+        refd_setl_flag,
+        vali_flag,
+        out_flag,
+
+        -- dates
+        begndate,
+        enddate,
+        setl_time,
+        setl_time::date as setl_date,
+        date_trunc('month', setl_time)::date as setl_month,
+
+        -- money in yuan: a missing value counts as 0
+        medfee_sumamt,
+        coalesce(fulamt_ownpay_amt, 0) as fulamt_ownpay_amt,
+        coalesce(overlmt_selfpay, 0) as overlmt_selfpay,
+        coalesce(preselfpay_amt, 0) as preselfpay_amt,
+        coalesce(inscp_amt, 0) as inscp_amt,
+        coalesce(hifp_pay, 0) as hifp_pay,
+        coalesce(cvlserv_pay, 0) as cvlserv_pay,
+        coalesce(hifes_pay, 0) as hifes_pay,
+        coalesce(hifmi_pay, 0) as hifmi_pay,
+        coalesce(hifob_pay, 0) as hifob_pay,
+        coalesce(hifdm_pay, 0) as hifdm_pay,
+        coalesce(maf_pay, 0) as maf_pay,
+        coalesce(othfund_pay, 0) as othfund_pay,
+        fund_pay_sumamt,
+        psn_pay,
+        coalesce(acct_pay, 0) as acct_pay,
+        coalesce(cash_payamt, 0) as cash_payamt,
+        coalesce(ownpay_hosp_part, 0) as ownpay_hosp_part
+    from source
+)
+
+select * from renamed
