@@ -365,6 +365,16 @@ def _listener(on_node: OnNode) -> Callable[[Any], None]:
     return listen
 
 
+def _result_listener(on_result: OnResult) -> Callable[[Any], None]:
+    """Turn dbt's events into calls of ``on_result``."""
+
+    def listen(event: Any) -> None:
+        if event.info.name == "NodeFinished":
+            on_result(event.data.node_info.unique_id, event.data.run_result.status)
+
+    return listen
+
+
 def record(conn: psycopg.Connection, plan: BuildPlan, results: Path) -> None:
     """Store dbt's ``run_results.json`` in ``ops.dbt_result``."""
     content = json.loads(results.read_text(encoding="utf-8"))
