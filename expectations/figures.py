@@ -64,7 +64,7 @@ def _steady(measure: str, group: str, bound: float) -> "Expectation":
         SELECT * FROM (
             SELECT month, {group}, sum({measure}) AS total,
                 lag(sum({measure})) OVER (PARTITION BY {group} ORDER BY month) AS before
-            FROM {{batch}} GROUP BY month, {group}
+            FROM batch GROUP BY month, {group}
         ) AS monthly
         WHERE before > 100 AND abs(total - before) > {bound} * before
         """,
@@ -117,7 +117,7 @@ def suites() -> "dict[str, Sequence[Expectation]]":
             _share("employee_insured_rate"),
             no_rows(
                 """
-                SELECT month, sender, admdvs FROM {batch}
+                SELECT month, sender, admdvs FROM batch
                 WHERE members <> employee_insured + resident_insured + uninsured
                 """,
                 name="members_are_insured_or_not",
@@ -128,14 +128,14 @@ def suites() -> "dict[str, Sequence[Expectation]]":
         ],
         "medical_burden_month": [
             no_rows(
-                f"SELECT month, insu_admdvs, category FROM {{batch}} WHERE persons BETWEEN 1 AND {SMALLEST_CELL}",
+                f"SELECT month, insu_admdvs, category FROM batch WHERE persons BETWEEN 1 AND {SMALLEST_CELL}",
                 name="no_small_cell",
                 description=f"No published cell stands for 1 to {SMALLEST_CELL} persons.",
                 severity=CRITICAL,
             ),
             no_rows(
                 """
-                SELECT month, insu_admdvs, category FROM {batch}
+                SELECT month, insu_admdvs, category FROM batch
                 WHERE is_suppressed <> (persons IS NULL)
                     OR num_nulls(persons, settlements, medfee, fund_pay, psn_pay) NOT IN (0, 5)
                 """,
@@ -145,7 +145,7 @@ def suites() -> "dict[str, Sequence[Expectation]]":
             ),
             no_rows(
                 """
-                SELECT month, insu_admdvs FROM {batch} GROUP BY month, insu_admdvs
+                SELECT month, insu_admdvs FROM batch GROUP BY month, insu_admdvs
                 HAVING count(*) FILTER (WHERE is_suppressed) = 1 AND count(*) > 1
                 """,
                 name="complementary_suppression",
@@ -158,14 +158,14 @@ def suites() -> "dict[str, Sequence[Expectation]]":
             gxe.ExpectCompoundColumnsToBeUnique(column_list=["indicator", "month", "admdvs"], severity=CRITICAL),
             *_not_negative("numerator", "denominator"),
             no_rows(
-                "SELECT indicator, month, admdvs FROM {batch} WHERE indicator <> 'joining_rate' AND value > 1",
+                "SELECT indicator, month, admdvs FROM batch WHERE indicator <> 'joining_rate' AND value > 1",
                 name="share_within_0_and_1",
                 description="Every indicator but the joining rate is a share.",
                 severity=CRITICAL,
             ),
             no_rows(
                 """
-                SELECT indicator, month FROM {batch} GROUP BY indicator, month
+                SELECT indicator, month FROM batch GROUP BY indicator, month
                 HAVING coalesce(sum(numerator) FILTER (WHERE admdvs = '100000'), 0)
                         <> coalesce(sum(numerator) FILTER (WHERE admdvs <> '100000'), 0)
                     OR coalesce(sum(denominator) FILTER (WHERE admdvs = '100000'), 0)
@@ -185,7 +185,7 @@ def suites() -> "dict[str, Sequence[Expectation]]":
         "hardship_watch": [
             gxe.ExpectColumnValuesToBeInSet(column="level", value_set=["red", "amber"], severity=CRITICAL),
             no_rows(
-                "SELECT month FROM {batch} WHERE (level = 'red' AND ratio < 1) OR ratio < 0.5",
+                "SELECT month FROM batch WHERE (level = 'red' AND ratio < 1) OR ratio < 0.5",
                 name="level_agrees_with_ratio",
                 description="Red means a burden of at least the yearly income, amber of at least half of it.",
                 severity=CRITICAL,

@@ -105,11 +105,16 @@ def sum_near_previous(facts: Facts, column: str, low: float = 0.3, high: float =
 
 
 def no_rows(query: str, *, name: str, description: str, severity: str = WARNING, **kwargs: Any) -> "Expectation":
-    """A query over ``{batch}`` that must find nothing. It returns aggregates only, never a person's row."""
+    """A query over ``batch`` that must find nothing. It returns aggregates only, never a person's row."""
     import great_expectations.expectations as gxe
 
+    # {batch} stands for a subquery that has an alias already; a name of its own can be used twice and aliased.
     return gxe.UnexpectedRowsExpectation(
-        unexpected_rows_query=query, description=description, severity=severity, meta={"name": name}, **kwargs
+        unexpected_rows_query=f"WITH batch AS NOT MATERIALIZED (SELECT * FROM {{batch}}) {query}",
+        description=description,
+        severity=severity,
+        meta={"name": name},
+        **kwargs,
     )
 
 
@@ -117,9 +122,9 @@ def one_day_spike(column: str, share: float = 0.2) -> "Expectation":
     """No single day holds a large share of the dates of a column: a sign of a default that was filled in."""
     return no_rows(
         f"""
-        SELECT {column}, count(*) AS row_count FROM {{batch}} WHERE {column} IS NOT NULL
+        SELECT {column}, count(*) AS row_count FROM batch WHERE {column} IS NOT NULL
         GROUP BY {column}
-        HAVING count(*) >= 50 AND count(*) > {share} * (SELECT count(*) FROM {{batch}})
+        HAVING count(*) >= 50 AND count(*) > {share} * (SELECT count(*) FROM batch)
         """,
         name="one_day_spike",
         description=f"No single day holds more than {share:.0%} of the values of {column}.",

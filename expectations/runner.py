@@ -4,6 +4,7 @@ Results never hold a personal value: unexpected values are excluded altogether, 
 and aggregates.
 """
 
+import json
 import logging
 import os
 from collections.abc import Sequence
@@ -87,12 +88,15 @@ def run(dsn: str, schema: str, table: str, suite: str, expectations: "Sequence[E
     Args:
         dsn: libpq connection string.
         schema: Schema of the table.
-        table: Table to look at; ``{batch}`` in a query stands for it.
+        table: Table to look at.
         suite: Name under which the results are stored.
         expectations: What to check; each carries its severity.
 
     Returns:
-        One result an expectation. An expectation that could not be evaluated counts as failed.
+        One result an expectation. A warning that could not be evaluated counts as failed.
+
+    Raises:
+        RuntimeError: A critical expectation could not be evaluated.
     """
     import great_expectations as gx
 
@@ -109,15 +113,32 @@ def run(dsn: str, schema: str, table: str, suite: str, expectations: "Sequence[E
     finally:
         # The engine keeps a connection open; a batch table could not be attached or dropped under it.
         source.get_execution_engine().close()
+        source.get_engine().dispose()
         context.data_sources.delete(source.name)
+
+
+def _raised(exception_info: dict[str, Any] | None) -> bool:
+    """Whether an expectation failed to run: the library keeps the flag on top or below each metric's name."""
+    info = exception_info or {}
+    return bool(info.get("raised_exception")) or any(
+        isinstance(each, dict) and each.get("raised_exception") for each in info.values()
+    )
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)  # dates and decimals as text
 
 
 def _results(suite: str, outcome: "ExpectationSuiteValidationResult") -> list[Result]:
     results = []
     for each in outcome.results:
         config = each.expectation_config
+        severity = str(getattr(config.severity, "value", config.severity))
         observed = {key: each.result[key] for key in OBSERVED if each.result.get(key) is not None}
-        if (each.exception_info or {}).get("raised_exception"):
+        if _raised(each.exception_info):
+            if severity == "critical":
+                # A fault of ours or of the database, which must not be laid at the sender's door.
+                raise RuntimeError(f"the critical expectation {config.type} of {suite} could not be evaluated")
             observed["error"] = "the expectation could not be evaluated"
         column = config.kwargs.get("column") or config.kwargs.get("column_A")
         if column is None and config.kwargs.get("column_list"):
@@ -127,7 +148,7 @@ def _results(suite: str, outcome: "ExpectationSuiteValidationResult") -> list[Re
                 suite=suite,
                 expectation=(config.meta or {}).get("name") or config.type,
                 column=column,
-                severity=str(getattr(config.severity, "value", config.severity)),
+                severity=severity,
                 success=bool(each.success),
                 observed=observed,
                 description=config.description or "",
@@ -164,7 +185,7 @@ def store(
                     result.column,
                     result.severity,
                     result.success,
-                    Jsonb({**result.observed, "description": result.description}),
+                    Jsonb({**result.observed, "description": result.description}, dumps=_dumps),
                 )
                 for result in results
             ],

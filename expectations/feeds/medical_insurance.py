@@ -14,9 +14,9 @@ def expectations(facts: Facts) -> "list[Expectation]":
         *volume(facts, 0.1, 10),
         no_rows(
             f"""
-            SELECT count(*) AS contradictory FROM {{batch}}
+            SELECT count(*) AS contradictory FROM batch
             WHERE psn_insu_stas = '1' AND paus_insu_date <= DATE '{facts.period_end.isoformat()}'
-            HAVING count(*) > 0.1 * (SELECT count(*) FROM {{batch}})
+            HAVING count(*) > 0.1 * (SELECT count(*) FROM batch)
             """,
             name="status_agrees_with_pause",
             description="At most 10 % of the relations are in force and paused at once.",

@@ -17,9 +17,9 @@ def expectations(facts: Facts) -> "list[Expectation]":
         no_rows(
             """
             SELECT count(*) AS several FROM (
-                SELECT person_key FROM {batch} GROUP BY person_key HAVING count(*) > 1
+                SELECT person_key FROM batch GROUP BY person_key HAVING count(*) > 1
             ) AS repeated
-            HAVING count(*) > 0.05 * (SELECT count(*) FROM {batch})
+            HAVING count(*) > 0.05 * (SELECT count(*) FROM batch)
             """,
             name="one_number_a_person",
             description="At most 5 % of the persons stand under more than one personal number.",

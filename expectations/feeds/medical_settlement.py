@@ -21,9 +21,9 @@ def expectations(facts: Facts) -> "list[Expectation]":
         sum_near_previous(facts, "fund_pay_sumamt"),
         no_rows(
             f"""
-            SELECT count(*) AS ahead FROM {{batch}} WHERE setl_time >= TIMESTAMP '{next_month.isoformat()}'
-            HAVING count(*) > {AHEAD_SHARE} * (SELECT count(*) FROM {{batch}})
-                AND (SELECT count(*) FROM {{batch}}) >= {AHEAD_ROWS}
+            SELECT count(*) AS ahead FROM batch WHERE setl_time >= TIMESTAMP '{next_month.isoformat()}'
+            HAVING count(*) > {AHEAD_SHARE} * (SELECT count(*) FROM batch)
+                AND (SELECT count(*) FROM batch) >= {AHEAD_ROWS}
             """,
             name="settled_inside_the_period",
             description=f"Of at least {AHEAD_ROWS} settlements not more than {AHEAD_SHARE:.0%} lie after the end of "
@@ -32,8 +32,8 @@ def expectations(facts: Facts) -> "list[Expectation]":
         ),
         no_rows(
             """
-            SELECT count(*) AS reversals FROM {batch} WHERE init_setl_id IS NOT NULL
-            HAVING count(*) > 0.2 * (SELECT count(*) FROM {batch})
+            SELECT count(*) AS reversals FROM batch WHERE init_setl_id IS NOT NULL
+            HAVING count(*) > 0.2 * (SELECT count(*) FROM batch)
             """,
             name="few_reversals",
             description="At most 20 % of the rows are reversals.",

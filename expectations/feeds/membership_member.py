@@ -22,9 +22,9 @@ def expectations(facts: Facts) -> "list[Expectation]":
         one_day_spike("joined_on"),
         no_rows(
             f"""
-            SELECT count(*) AS filled_in FROM {{batch}} WHERE joined_on = DATE '{facts.created_date.isoformat()}'
-            HAVING count(*) > {FILLED_IN_SHARE} * (SELECT count(*) FROM {{batch}})
-                AND (SELECT count(*) FROM {{batch}}) >= {FILLED_IN_ROWS}
+            SELECT count(*) AS filled_in FROM batch WHERE joined_on = DATE '{facts.created_date.isoformat()}'
+            HAVING count(*) > {FILLED_IN_SHARE} * (SELECT count(*) FROM batch)
+                AND (SELECT count(*) FROM batch) >= {FILLED_IN_ROWS}
             """,
             name="joined_on_is_not_the_export_day",
             description=f"Of at least {FILLED_IN_ROWS} members not more than {FILLED_IN_SHARE:.0%} joined on the day "
@@ -36,12 +36,12 @@ def expectations(facts: Facts) -> "list[Expectation]":
         suite.append(
             no_rows(
                 f"""
-                SELECT count(*) AS orphans FROM {{batch}} AS member
+                SELECT count(*) AS orphans FROM batch AS member
                 WHERE NOT EXISTS (
                     SELECT 1 FROM {facts.tables["organisation"]} AS organisation
                     WHERE organisation.org_code = member.org_code
                 )
-                HAVING count(*) > {ORPHAN_SHARE} * (SELECT count(*) FROM {{batch}})
+                HAVING count(*) > {ORPHAN_SHARE} * (SELECT count(*) FROM batch)
                 """,
                 name="members_belong_to_delivered_organisations",
                 description=f"In a snapshot not more than {ORPHAN_SHARE:.0%} of the members' org_code are missing "

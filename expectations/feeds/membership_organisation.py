@@ -21,10 +21,10 @@ def expectations(facts: Facts) -> "list[Expectation]":
         suite.append(
             no_rows(
                 """
-                SELECT count(*) AS orphans FROM {batch} AS child
+                SELECT count(*) AS orphans FROM batch AS child
                 WHERE child.parent_org_code IS NOT NULL
-                    AND NOT EXISTS (SELECT 1 FROM {batch} AS parent WHERE parent.org_code = child.parent_org_code)
-                HAVING count(*) > 0.4 * (SELECT count(*) FROM {batch})
+                    AND NOT EXISTS (SELECT 1 FROM batch AS parent WHERE parent.org_code = child.parent_org_code)
+                HAVING count(*) > 0.4 * (SELECT count(*) FROM batch)
                 """,
                 name="parents_delivered",
                 description="The parents of at least 60 % of the organisations are in the same delivery.",

@@ -18,11 +18,11 @@ def expectations(facts: Facts) -> "list[Expectation]":
         no_rows(
             """
             SELECT count(*) AS several FROM (
-                SELECT person_key, occupation_code, skill_level FROM {batch}
+                SELECT person_key, occupation_code, skill_level FROM batch
                 WHERE status = '1' AND occupation_code IS NOT NULL
                 GROUP BY person_key, occupation_code, skill_level HAVING count(*) > 1
             ) AS repeated
-            HAVING count(*) > 0.05 * (SELECT count(*) FROM {batch})
+            HAVING count(*) > 0.05 * (SELECT count(*) FROM batch)
             """,
             name="one_certificate_a_level",
             description="Few persons hold two valid certificates of one occupation and level.",

@@ -19,8 +19,8 @@ def expectations(facts: Facts) -> "list[Expectation]":
         sum_near_previous(facts, "subsidy_amount"),
         no_rows(
             """
-            SELECT count(*) AS over FROM {batch} WHERE attended_hours > planned_hours
-            HAVING count(*) > 0.1 * (SELECT count(*) FROM {batch})
+            SELECT count(*) AS over FROM batch WHERE attended_hours > planned_hours
+            HAVING count(*) > 0.1 * (SELECT count(*) FROM batch)
             """,
             name="attended_within_planned",
             description="Attended hours exceed the planned ones in at most 10 % of rows.",

@@ -16,8 +16,8 @@ def expectations(facts: Facts) -> "list[Expectation]":
         sum_near_previous(facts, "spent"),
         no_rows(
             """
-            SELECT count(*) AS over FROM {batch} WHERE spent > 0.5 * wages_total
-            HAVING count(*) > 0.1 * (SELECT count(*) FROM {batch})
+            SELECT count(*) AS over FROM batch WHERE spent > 0.5 * wages_total
+            HAVING count(*) > 0.1 * (SELECT count(*) FROM batch)
             """,
             name="spent_is_a_part_of_wages",
             description="Spending above half of the wages in more than 10 % of rows points to a wrong unit of money.",
