@@ -53,7 +53,7 @@ def migrate(conn: psycopg.Connection, contracts: Contracts) -> None:
         if _schema(conn) == wanted:
             return
         for statement in statements(script):
-            conn.execute(sql.SQL(statement))  # type: ignore[arg-type]
+            conn.execute(sql.SQL(statement))
         landing.evolve(conn, contracts)
         conn.execute(
             "INSERT INTO ops.setting (name, value) VALUES ('schema', %s)"

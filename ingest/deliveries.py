@@ -104,7 +104,7 @@ class Resource:
     encoding: str = "utf-8"
     dialect: Dialect = field(default_factory=Dialect)
     sheet: str | None = None
-    amount_unit: str = "yuan"
+    amount_unit: Literal["yuan", "wanyuan"] = "yuan"
     hash: str = ""
     bytes: int | None = None
     rows: int | None = None

@@ -49,9 +49,9 @@ class Inbox:
         self.root = root.rstrip("/") or "/"
         self.local = Path(root) if isinstance(self.fs, LocalFileSystem) else None
 
-    def scan(self) -> Iterator[Package]:
-        """The packages, in order of name."""
-        for name, is_folder, stamp in sorted(self._entries(), key=lambda entry: entry[0]):
+    def scan(self, only: str | None = None) -> Iterator[Package]:
+        """The packages, in order of name; with ``only`` just the one at that location, the others are not looked at."""
+        for name, is_folder, stamp in sorted(self._entries(only), key=lambda entry: entry[0]):
             try:
                 fingerprint = self._folder_fingerprint(name) if is_folder else _digest(stamp)
             except FileNotFoundError:
@@ -59,11 +59,11 @@ class Inbox:
             if fingerprint is not None:
                 yield Package(_printable(name), not is_folder, fingerprint)
 
-    def _entries(self) -> Iterator[tuple[str, bool, list[Any]]]:
+    def _entries(self, only: str | None) -> Iterator[tuple[str, bool, list[Any]]]:
         """Name, whether it is a folder, and state of what may be a package: folders, and files named ``*.zip``."""
         if self.local is not None:
             try:
-                entries = list(self.local.iterdir())
+                entries = list(self.local.iterdir()) if only is None else [self.local / self._real(only)]
             except (FileNotFoundError, NotADirectoryError):
                 text = f"There is no inbox at {self.local}: make the folder, or name another (WAREHOUSE_INBOX)"
                 raise WarehouseError(text) from None
@@ -76,7 +76,7 @@ class Inbox:
             return
         self.fs.invalidate_cache()
         try:
-            found = self.fs.ls(self.root, detail=True)
+            found = self.fs.ls(self.root, detail=True) if only is None else [self.fs.info(self._path(only))]
         except FileNotFoundError:
             return  # an object store knows no empty folder
         for info in found:

@@ -144,7 +144,7 @@ def leftovers(conn: psycopg.Connection, arrival_id: int | None = None) -> list[t
 def drop_leftovers(conn: psycopg.Connection, arrival_id: int) -> None:
     """Drop what an attempt at an arrival left standing, one statement a table."""
     for _, table in leftovers(conn, arrival_id):
-        conn.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(table)))  # type: ignore[arg-type]
+        conn.execute(sql.SQL("DROP TABLE {}").format(sql.SQL(table)))
 
 
 class Batch:

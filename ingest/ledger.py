@@ -60,7 +60,7 @@ _COLUMNS = (
 def _arrivals(conn: psycopg.Connection, condition: str, parameters: Sequence[object]) -> list[Arrival]:
     query = f"SELECT {_COLUMNS} FROM ops.arrival WHERE {condition} ORDER BY arrival_id"
     with conn.cursor(row_factory=class_row(Arrival)) as cursor:
-        return cursor.execute(query, parameters).fetchall()  # type: ignore[arg-type]
+        return cursor.execute(query, parameters).fetchall()
 
 
 def arrival(conn: psycopg.Connection, arrival_id: int) -> Arrival:
@@ -73,7 +73,7 @@ def arrival(conn: psycopg.Connection, arrival_id: int) -> Arrival:
 
 def known_places(conn: psycopg.Connection) -> set[tuple[str, str]]:
     """(location, fingerprint) of every arrival."""
-    return set(conn.execute("SELECT location, fingerprint FROM ops.arrival"))  # type: ignore[arg-type]
+    return set(conn.execute("SELECT location, fingerprint FROM ops.arrival"))
 
 
 def receive(conn: psycopg.Connection, location: str, fingerprint: str, identity: Identity) -> Arrival | None:

@@ -24,7 +24,7 @@ from ingest.database import connect
 from ingest.deliveries import Checked, CheckRefused, Manifest, Resource
 from ingest.errors import DeliveryCode, DeliveryRefused, Finding, RowCode, WarehouseError
 from ingest.identity import Keyring, ensure_fingerprint
-from ingest.inbox import Inbox, Package
+from ingest.inbox import Inbox
 from ingest.ledger import Arrival, Identity
 from ingest.readers import RawBatch, Table, open_table
 from ingest.settings import Settings
@@ -97,10 +97,11 @@ def register(conn: psycopg.Connection, settings: Settings) -> list[Arrival]:
     known = ledger.known_places(conn)
     new: list[Arrival] = []
     for package in inbox.scan():
-        place = _place(package)
-        if (place, package.fingerprint) not in known:
-            told = deliveries.described(inbox.peek(package), deliveries.fallback_name(Path(place), package.is_zip))
-            arrival = ledger.receive(conn, place, package.fingerprint, _identity(told))
+        if (package.location, package.fingerprint) not in known:
+            told = deliveries.described(
+                inbox.peek(package), deliveries.fallback_name(Path(package.location), package.is_zip)
+            )
+            arrival = ledger.receive(conn, package.location, package.fingerprint, _identity(told))
             if arrival is not None:
                 new.append(arrival)
     return new
@@ -109,11 +110,6 @@ def register(conn: psycopg.Connection, settings: Settings) -> list[Arrival]:
 def pending(conn: psycopg.Connection, source: str | None = None) -> list[Arrival]:
     """Arrivals not decided yet, first come first; of one source, or all (those without a readable source too)."""
     return ledger.undecided(conn, source)
-
-
-def _place(package: Package) -> str:
-    """A package's place as the ledger writes it: bytes of a name that are no text are written out."""
-    return package.location.encode(errors="backslashreplace").decode()
 
 
 def _identity(told: Mapping[str, Any]) -> Identity:
@@ -259,7 +255,7 @@ class _Attempt:
 
     def _judge(self, workdir: Path) -> None:
         inbox = Inbox(self.settings.inbox_url, self.settings.inbox_options)
-        package = next((one for one in inbox.scan() if _place(one) == self.arrival.location), None)
+        package = next(inbox.scan(only=self.arrival.location), None)
         if package is None or package.fingerprint != self.arrival.fingerprint:
             if self.arrival.status != "refused":
                 gone = "the package was removed or replaced before it was read; what lies there now is another arrival"
@@ -511,9 +507,11 @@ def _settling(conn: psycopg.Connection, known: Contracts, one: Manifest | Arriva
 
     Only a source that can send a complete register has snapshots; others may write the word, it says nothing.
     """
-    complete = one.source and any(feed.required_in_snapshot for feed in known.of_source(one.source))
-    if one.mode == "snapshot" and complete and one.sender and one.period:
-        return ledger.last_snapshot_counts(conn, one.source, one.sender, one.period)
+    source, sender, period = one.source, one.sender, one.period
+    if not (one.mode == "snapshot" and source and sender and period):
+        return nullcontext()
+    if any(feed.required_in_snapshot for feed in known.of_source(source)):
+        return ledger.last_snapshot_counts(conn, source, sender, period)
     return nullcontext()
 
 

@@ -27,7 +27,7 @@ class RawBatch:
     line: pl.Series
     text_of: Callable[[Sequence[int]], list[str]]
     ragged: list[tuple[int, str]] = field(default_factory=list)
-    sci: dict[str, pl.Series] = field(default_factory=dict)
+    sci: Mapping[str, pl.Series] = field(default_factory=dict)
 
     def raw(self, rows: Sequence[int]) -> list[str]:
         """The text of some rows (places in ``frame``) as delivered, without dropped columns; costs only those rows."""

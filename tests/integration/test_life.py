@@ -79,7 +79,9 @@ def test_direct_identifiers_are_in_the_vault_only(warehouse, load_inbox, inbox, 
     assert "测试10" not in text
     assert "被拒绝" not in text
     assert secret not in text
-    (key,) = warehouse.execute("SELECT person_key FROM landing.training_enrolment WHERE enrolment_id = 'E10'").fetchone()
+    (key,) = warehouse.execute(
+        "SELECT person_key FROM landing.training_enrolment WHERE enrolment_id = 'E10'"
+    ).fetchone()
     record = vault.open_person(warehouse, keyring, key, "case 7")
     assert (record["name"], record["certno"], record["cert_type"]) == ("测试10", secret, "01")
     assert warehouse.execute("SELECT person_key, reason FROM vault.access").fetchall() == [(key, "case 7")]
