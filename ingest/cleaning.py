@@ -349,14 +349,6 @@ def _clean_certno(text: pl.Series, column: Column, context: Context) -> Cleaned:
     return Cleaned(tidy, tidy)
 
 
-def _clean_mobile(text: pl.Series, column: Column, context: Context) -> Cleaned:
-    cleaned = _clean_identifier(text, column, context)
-    odd = ~_matches(cleaned.text, r"^1[3-9][0-9]{9}$")
-    cleaned.flag(RowCode.MOBILE, odd)
-    cleaned.drop(odd)
-    return cleaned
-
-
 def _clean_uscc(text: pl.Series, column: Column, context: Context) -> Cleaned:
     cleaned = _clean_identifier(text, column, context)
     upper = cleaned.text.str.to_uppercase()
@@ -386,16 +378,14 @@ def _check_length(cleaned: Cleaned, column: Column) -> None:
 
 
 def _check_pattern(cleaned: Cleaned, column: Column) -> None:
-    pattern = column.pattern
-    if pattern is None and column.kind is Kind.DIVISION:
-        pattern = "[0-9]{6}"
+    pattern = column.pattern or _PATTERNS.get(column.kind)
     if pattern is None:
         return
     odd = ~_matches(cleaned.text, f"^(?:{pattern})$")
-    if column.pattern_code.startswith("W_"):
-        cleaned.flag(column.pattern_code, odd)
-    else:
-        cleaned.reject(column.pattern_code, odd)
+    code = RowCode.MOBILE if column.kind is Kind.MOBILE else column.pattern_code
+    cleaned.flag(code, odd)
+    if code != RowCode.CODE_LOCAL:
+        cleaned.drop(odd)
 
 
 # --- codes --------------------------------------------------------------------------------------------------------
@@ -568,9 +558,9 @@ def _read_times(text: pl.Series) -> tuple[NDArray[np.int32], Mask]:
         read = text.str.extract_groups(form).struct.unnest()
         read.columns = names
         found = found.select(pl.coalesce(pl.col(name), read[name]) for name in names)
-    understood = found["1"].is_not_null().to_numpy()
     fields = found.select(pl.all().cast(pl.Int32).fill_null(0)).to_numpy().T
-    return fields, understood
+    in_time = (fields[3] < 24) & (fields[4] < 60) & (fields[5] < 60)
+    return fields, ~nulls(found["1"]) & in_time
 
 
 def _iso(values: pl.Series, *, timed: bool) -> pl.Series:
@@ -702,7 +692,7 @@ _CLEANERS: Mapping[Kind, Callable[[pl.Series, Column, Context], Cleaned]] = {
     Kind.USCC: _clean_uscc,
     Kind.CERT_TYPE: _clean_code,
     Kind.CERTNO: _clean_certno,
-    Kind.MOBILE: _clean_mobile,
+    Kind.MOBILE: _clean_identifier,
     Kind.DATE: _clean_date,
     Kind.DATETIME: _clean_datetime,
     Kind.INTEGER: _clean_integer,
@@ -711,4 +701,6 @@ _CLEANERS: Mapping[Kind, Callable[[pl.Series, Column, Context], Cleaned]] = {
     Kind.FLAG: _clean_flag,
 }
 _NUMERIC = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.MONEY})
-_TEXTUAL = frozenset({Kind.TEXT, Kind.NAME, Kind.IDENTIFIER, Kind.CODE, Kind.CERT_TYPE, Kind.DIVISION})
+_TEXTUAL = frozenset({Kind.TEXT, Kind.NAME, Kind.IDENTIFIER, Kind.CODE, Kind.CERT_TYPE, Kind.DIVISION, Kind.MOBILE})
+#: What a kind looks like where its contract does not say.
+_PATTERNS = {Kind.DIVISION: "[0-9]{6}", Kind.MOBILE: "1[3-9][0-9]{9}"}

@@ -1,0 +1,98 @@
+"""The keyring: person keys, seals, and the secret's file."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import UUID
+
+import polars as pl
+import pytest
+from cryptography.hazmat.primitives.hashes import SM3
+from cryptography.hazmat.primitives.hmac import HMAC
+from pydantic import SecretStr
+
+from ingest import identity
+from ingest.errors import WarehouseError
+from ingest.identity import Keyring
+from ingest.settings import Settings
+
+SECRET = "k" * 40
+
+
+def test_a_person_key_is_the_first_half_of_an_hmac_sm3() -> None:
+    mac = HMAC(identity._derive(SECRET, b"person key"), SM3())
+    mac.update(b"CN|11010519491231002X")
+    keys = Keyring(SECRET).person_keys(pl.Series(["CN|11010519491231002X", None]))
+    assert keys.to_list() == [str(UUID(bytes=mac.finalize()[:16])), None]
+
+
+def test_keys_differ_by_class_number_and_secret() -> None:
+    keyring = Keyring(SECRET)
+    keys = keyring.person_keys(pl.Series(["CN|1234", "08|1234", "CN|1235"])).to_list()
+    keys += Keyring("x" * 40).person_keys(pl.Series(["CN|1234"])).to_list()
+    assert len(set(keys)) == 4
+
+
+def test_memory_is_bounded_and_does_not_change_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    persons = pl.Series([f"CN|{number:04}" for number in range(50)] * 2)
+    expected = Keyring(SECRET).person_keys(persons).to_list()
+    monkeypatch.setattr(identity, "_REMEMBERED", 8)
+    keyring = Keyring(SECRET)
+    assert keyring.person_keys(persons).to_list() == expected
+    assert len(keyring._recent) <= 8
+    assert len(keyring._older) <= 8
+
+
+def test_what_is_sealed_opens_only_with_the_same_key_and_unchanged() -> None:
+    keyring = Keyring(SECRET)
+    sealed = keyring.seal("张三".encode())
+    assert keyring.open(sealed) == "张三".encode()
+    assert "张三".encode() not in sealed
+    assert keyring.seal("张三".encode()) != sealed  # a nonce of its own
+    with pytest.raises(WarehouseError):
+        Keyring("x" * 40).open(sealed)
+    for changed in (sealed[:-1] + bytes([sealed[-1] ^ 1]), b"\x02" + sealed[1:], b""):
+        with pytest.raises(WarehouseError):
+            keyring.open(changed)
+
+
+def test_the_fingerprint_tells_secrets_apart_and_does_not_give_them_away() -> None:
+    assert Keyring(SECRET).fingerprint == Keyring(SECRET).fingerprint
+    assert Keyring(SECRET).fingerprint != Keyring("x" * 40).fingerprint
+    assert SECRET not in Keyring(SECRET).fingerprint
+
+
+def test_a_short_secret_is_refused() -> None:
+    with pytest.raises(WarehouseError, match="32"):
+        Keyring("k" * 31)
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    keyring = Keyring.from_settings(Settings(home=tmp_path, key=SecretStr(SECRET)))
+    assert keyring.fingerprint == Keyring(SECRET).fingerprint
+    assert not (tmp_path / "key").exists()
+
+
+def test_the_first_run_makes_a_private_key_file_and_the_next_reads_it(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, key=None)
+    first = Keyring.from_settings(settings)
+    path = tmp_path / "key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(path.read_text().strip()) >= 32
+    assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
+    assert Keyring.from_settings(settings).fingerprint == first.fingerprint
+
+
+def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, key=None)
+    with ThreadPoolExecutor(8) as pool:
+        rings = list(pool.map(lambda _: Keyring.from_settings(settings).fingerprint, range(16)))
+    assert len(set(rings)) == 1
+
+
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, key=None)
+    Keyring.from_settings(settings)
+    (tmp_path / "key").chmod(0o640)
+    with pytest.raises(WarehouseError, match="chmod 600"):
+        Keyring.from_settings(settings)
