@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -13,12 +14,16 @@ from warehouse import server
 
 
 @pytest.fixture(scope="session")
-def server_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings whose embedded server runs while the session does (one a worker of pytest-xdist)."""
-    settings = Settings(home=tmp_path_factory.mktemp("server"), dsn=None)
-    server.ensure_running(settings)
-    yield settings
-    server.stop(settings)
+def server_settings() -> Iterator[Settings]:
+    """Settings whose embedded server runs while the session does (one a worker of pytest-xdist).
+
+    Not below pytest's own folder: every pytest that starts takes it back from the OS user that the server runs as.
+    """
+    with TemporaryDirectory(prefix="warehouse-test-") as home:
+        settings = Settings(home=Path(home), dsn=None)
+        server.ensure_running(settings)
+        yield settings
+        server.stop(settings)
 
 
 @pytest.fixture

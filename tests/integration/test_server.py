@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import psycopg
@@ -20,11 +21,12 @@ from warehouse import server
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Settings]:
+def own() -> Iterator[Settings]:
     """A server of the test's own, below a path too long for a Unix socket."""
-    settings = Settings(home=tmp_path / ("long-" * 20) / "home", dsn=None)
-    yield settings
-    server.stop(settings)
+    with TemporaryDirectory(prefix="warehouse-test-") as folder:
+        settings = Settings(home=Path(folder) / ("long-" * 20) / "home", dsn=None)
+        yield settings
+        server.stop(settings)
 
 
 def postmaster(settings: Settings) -> int:
