@@ -14,10 +14,10 @@ from airflow.sdk import (
     task,
 )
 from airflow.sdk.exceptions import AirflowSkipException
-from wiring import ARGUMENTS, LANDING, LEDGER, SOURCES
 
 from ingest.settings import Settings
 from warehouse import build, models
+from warehouse.wiring import ARGUMENTS, LANDING, LEDGER, SOURCES
 
 #: Longest wait for loads under way; then the build takes what there is.
 PATIENCE = timedelta(minutes=5)
@@ -83,8 +83,9 @@ def build_warehouse() -> None:
         from warehouse import passes
 
         instance = get_current_context()["ti"]
-        known = models.read(build.manifest(Settings()))
-        board = models.Board(known, lambda told: instance.xcom_push(key=models.BOARD, value=told))
+        board = models.Board(
+            models.read(build.manifest(Settings())), lambda told: instance.xcom_push(key=models.BOARD, value=told)
+        )
         try:
             passes.run_dbt(Settings(), planned, on_result=board.tell)
         finally:
@@ -108,18 +109,17 @@ def build_warehouse() -> None:
     built = run_dbt(planned)
     built >> audit(planned) >> publish(planned)
 
-    with TaskGroup("models"):
-        tasks: dict[str, models.ModelTask] = {}
-        for model in models.read(build.manifest(Settings())):
-            tasks[model.unique_id] = models.ModelTask(
-                task_id=model.name,
-                model=model.unique_id,
-                reporter="run_dbt",
-                retries=0,
+    shown: dict[str, models.ModelTask] = {}
+    with TaskGroup("models", tooltip="How dbt fares with each model"):
+        layers: dict[str, TaskGroup] = {}
+        for model in models.read(build.manifest_path(Settings())):
+            if model.layer not in layers:
+                layers[model.layer] = TaskGroup(model.layer)
+            shown[model.unique_id] = models.ModelTask(
+                task_id=model.name, task_group=layers[model.layer], model=model.unique_id, reporter="run_dbt", retries=0
             )
-            planned >> tasks[model.unique_id]
-            for parent in model.upstream:
-                tasks[parent] >> tasks[model.unique_id]
+            parents = [shown[parent] for parent in model.upstream]
+            (parents or planned) >> shown[model.unique_id]
 
 
 build_warehouse()

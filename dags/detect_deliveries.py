@@ -5,7 +5,8 @@ from typing import Any
 
 from airflow.sdk import AssetAlias, AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
-from wiring import ARGUMENTS, ARRIVED, INBOX, LEDGER, TIMEZONE
+
+from warehouse.wiring import ARGUMENTS, ARRIVED, INBOX, LEDGER, TIMEZONE
 
 
 @dag(

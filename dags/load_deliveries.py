@@ -5,7 +5,8 @@ from typing import Any
 
 from airflow.sdk import DAG, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
-from wiring import ARGUMENTS, ARRIVED, LANDING, SOURCES
+
+from warehouse.wiring import ARGUMENTS, ARRIVED, LANDING, SOURCES
 
 DOC = """
 ### Load deliveries of {source}

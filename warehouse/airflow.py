@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import httpx
 import psutil
@@ -61,6 +61,8 @@ def serve(settings: Settings, *, once: bool = False, inbox: str | None = None) -
     console = Console(highlight=False)
     if inbox is not None:
         settings = settings.model_copy(update={"inbox": inbox if "://" in inbox else str(Path(inbox).absolute())})
+    elif settings.inbox is None:
+        _make_samples(settings.root / "inbox", console)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -83,14 +85,14 @@ def serve(settings: Settings, *, once: bool = False, inbox: str | None = None) -
 def _bring_up(settings: Settings, home: Path, console: Console, stop: threading.Event) -> "Services":
     console.print("starting PostgreSQL …")
     dsn = server.ensure_running(settings)
-    passes.prepare(settings)
+    with psycopg.connect(dsn) as conn:
+        _ensure_database(conn)
     place = Place.at(home, settings)
     services = Services(place)
     services.clear_leftovers()
     console.print("starting Airflow …")
-    with psycopg.connect(dsn) as conn:
-        _ensure_database(conn)
-    _migrate(place)
+    with _migrating(place):  # takes as long as dbt's first look at the project: side by side
+        passes.prepare(settings)
     services.start()
     page = Page(place)
     while not page.is_up():
@@ -100,6 +102,16 @@ def _bring_up(settings: Settings, home: Path, console: Console, stop: threading.
         if stop.wait(0.5):
             break
     return services
+
+
+def _make_samples(inbox: Path, console: Console) -> None:
+    """Fill the default inbox with synthetic deliveries, unless something lies in it."""
+    if inbox.is_dir() and any(inbox.iterdir()):
+        return
+    from ingest import samples
+
+    made = samples.generate(inbox)
+    console.print(f"made {len(made)} sample deliveries in {inbox}", soft_wrap=True)
 
 
 # --- where things lie -------------------------------------------------------------------------------------------------
@@ -231,31 +243,46 @@ def _ensure_database(conn: psycopg.Connection[Any]) -> None:
         conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier("airflow")))
 
 
-def _migrate(place: Place) -> None:
-    """Bring Airflow's tables to its version; remembers for which version and database that was done."""
+@contextmanager
+def _migrating(place: Place) -> Iterator[None]:
+    """Bring Airflow's tables to its version beside what the caller does; remembers where that was done."""
     database = place.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].rpartition("@")[2]
     done = f"{importlib.metadata.version('apache-airflow')} {database}"
     marker = place.home / "migrated"
     if marker.exists() and marker.read_text() == done:
+        yield
         return
-    log = place.home / "logs" / "migrate.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        code = subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"],
-            env=place.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            check=False,
-        ).returncode
+    process = _start(place, "migrate", "db", "migrate")
+    try:
+        yield
+        code = process.wait()
+    finally:
+        _end(_session(process.pid), seconds=0)
     if code:
-        raise WarehouseError(f"Airflow's database could not be prepared; see {log}")
+        raise WarehouseError(f"Airflow's database could not be prepared; see {place.home / 'logs' / 'migrate.log'}")
     marker.write_text(done)
 
 
 # --- the processes ----------------------------------------------------------------------------------------------------
+
+
+def _start(place: Place, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start ``airflow …`` with its output in ``logs/<name>.log``, in a session of its own.
+
+    So Ctrl-C reaches us alone, and whatever it starts is found by the session.
+    """
+    folder = place.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=place.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=place.home,
+            start_new_session=True,
+        )
 
 
 @dataclass
@@ -273,22 +300,8 @@ class Services:
             self._start(name)
 
     def _start(self, name: str) -> None:
-        folder = self.place.home / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = self._popen(name, log)
+        self.processes[name] = _start(self.place, name, name)
         self._note()
-
-    def _popen(self, name: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "airflow", name],
-            env=self.place.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=self.place.home,
-            start_new_session=True,  # Ctrl-C reaches us alone; its tasks are found by the session
-        )
 
     def revive(self, console: Console) -> None:
         """Start a service again that ended by itself, and end what it left behind."""
@@ -456,7 +469,8 @@ class News:
         for arrival_id, name, status, codes in self._decided():
             if self._told.get(arrival_id) != status:
                 self._told[arrival_id] = status
-                self._console.print(f"[{self.COLORS.get(status, 'dim')}]{status:10}[/] {name}  {' '.join(codes)}", soft_wrap=True)
+                color = self.COLORS.get(status, "dim")
+                self._console.print(f"[{color}]{status:10}[/] {name}  {' '.join(codes)}", soft_wrap=True)
         for number, schema, count in self._query(
             "SELECT publication_id, build, cardinality(deliveries) FROM ops.publication WHERE publication_id > %s"
             " ORDER BY publication_id",

@@ -251,9 +251,14 @@ def target(settings: Settings, build: str) -> Path:
     return settings.root / "dbt" / build
 
 
+def manifest_path(settings: Settings) -> Path:
+    """Where dbt's last manifest lies; it need not be there, nor of the code as it is now."""
+    return settings.root / "dbt" / "manifest.json"
+
+
 def manifest(settings: Settings) -> Path:
     """Dbt's manifest of the project as it is now; parsed where the last one is older than the code."""
-    path = settings.root / "dbt" / "manifest.json"
+    path = manifest_path(settings)
     mark = path.with_name("manifest.code")
     if not (path.exists() and mark.exists() and mark.read_text() == code_hash()):
         folder = target(settings, "parse")
@@ -265,7 +270,7 @@ def manifest(settings: Settings) -> Path:
 
 
 def _keep_manifest(settings: Settings, folder: Path) -> None:
-    path = settings.root / "dbt" / "manifest.json"
+    path = manifest_path(settings)
     part = path.with_name(f"manifest.{os.getpid()}.part")
     part.write_bytes((folder / "manifest.json").read_bytes())
     part.replace(path)

@@ -7,29 +7,31 @@ the first work).
 """
 
 import importlib
-import logging
 
 from airflow.executors.local_executor import LocalExecutor
 
-log = logging.getLogger(__name__)
+from ingest import contracts
 
 MODULES = (
     "polars",
     "pyarrow.csv",
     "great_expectations",
     "great_expectations.expectations",
-    "cosmos.operators.watcher",
     "dbt.cli.main",
     "dbt.adapters.postgres",
+    "expectations.gate",
+    "expectations.audit",
     "warehouse.passes",
+    "warehouse.models",
 )
 
 
 class PreloadingExecutor(LocalExecutor):
-    """Imports ``MODULES`` before it forks its workers."""
+    """Imports ``MODULES`` and reads the contracts before it forks its workers."""
 
     def start(self) -> None:
-        """Import, then start the workers."""
+        """Import, read, then start the workers."""
         for module in MODULES:
             importlib.import_module(module)
+        contracts.load()
         super().start()

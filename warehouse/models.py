@@ -9,9 +9,10 @@ schema that has been published since.
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,19 @@ INTERVAL = 1.0
 
 @dataclass(frozen=True)
 class Model:
-    """A model or seed, what it is made of, and the tests that belong to it (dbt's unique ids)."""
+    """A model, the models it is made of, and the tests that belong to it (all by dbt's unique ids)."""
 
     unique_id: str
     name: str
-    kind: str
-    folder: str
+    layer: str  # its folder below models/
     upstream: tuple[str, ...]
     tests: tuple[str, ...]
 
 
 def read(manifest: Path) -> list[Model]:
-    """Models and seeds of a dbt manifest that make a relation, parents before children."""
+    """The models of a dbt manifest that make a relation, parents before children; none where it is not there yet."""
+    if not manifest.exists():
+        return []
     nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
     tests: dict[str, list[str]] = {}
     for unique_id, node in nodes.items():
@@ -47,33 +49,28 @@ def read(manifest: Path) -> list[Model]:
             parents = node["depends_on"]["nodes"]
             if owner := node.get("attached_node") or (parents[-1] if parents else None):
                 tests.setdefault(owner, []).append(unique_id)
-    found: dict[str, Model] = {}
 
-    def parents_of(node: dict[str, Any]) -> Iterable[str]:
-        for parent in node["depends_on"]["nodes"]:
-            if parent in nodes:
-                # An ephemeral model makes no relation: its parents stand in for it.
-                yield from [parent] if add(parent) else parents_of(nodes[parent])
-
-    def add(unique_id: str) -> bool:
+    def is_shown(unique_id: str) -> bool:
         node = nodes[unique_id]
-        if node["resource_type"] not in ("model", "seed") or node["config"].get("materialized") == "ephemeral":
-            return False
-        if unique_id not in found:
-            upstream = tuple(dict.fromkeys(parents_of({"depends_on": {"nodes": []}, **node})))
-            found[unique_id] = Model(
-                unique_id=unique_id,
-                name=node["name"],
-                kind=node["resource_type"],
-                folder=node["fqn"][1] if len(node["fqn"]) > 2 else f"{node['resource_type']}s",
-                upstream=upstream,
-                tests=tuple(tests.get(unique_id, ())),
-            )
-        return True
+        return node["resource_type"] == "model" and node["config"].get("materialized") != "ephemeral"
 
-    for unique_id in sorted(nodes):
-        add(unique_id)
-    return list(found.values())
+    def shown_parents(unique_id: str) -> Iterator[str]:
+        for parent in nodes[unique_id]["depends_on"].get("nodes", ()):
+            if parent in nodes:
+                # For an ephemeral model its parents stand in; a seed has none.
+                yield from [parent] if is_shown(parent) else shown_parents(parent)
+
+    upstream = {one: tuple(dict.fromkeys(shown_parents(one))) for one in sorted(nodes) if is_shown(one)}
+    return [
+        Model(
+            unique_id=one,
+            name=nodes[one]["name"],
+            layer=nodes[one]["fqn"][1] if len(nodes[one]["fqn"]) > 2 else "other",
+            upstream=upstream[one],
+            tests=tuple(tests.get(one, ())),
+        )
+        for one in TopologicalSorter(upstream).static_order()
+    ]
 
 
 class Board:
@@ -95,7 +92,7 @@ class Board:
         self._lock = threading.Lock()
 
     def tell(self, unique_id: str, status: str) -> None:
-        """Note how a node (model, seed or test) fared."""
+        """Note how a node fared; nodes that are no model, nor a model's test, are left out."""
         with self._lock:
             model = self._owner.get(unique_id)
             if model is None:

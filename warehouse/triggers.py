@@ -16,7 +16,6 @@ from airflow.triggers.base import (
 )
 from asgiref.sync import sync_to_async
 
-from ingest.inbox import Inbox
 from ingest.settings import Settings
 from warehouse.models import BOARD
 
@@ -63,6 +62,8 @@ class InboxTrigger(BaseEventTrigger):
 
 def _look() -> Look | None:
     """Place and fingerprint of every package, or None when the inbox is out of reach just now."""
+    from ingest.inbox import Inbox  # not while DAG files are parsed
+
     settings = Settings()
     try:
         packages = Inbox(settings.inbox_url, settings.inbox_options).scan()
