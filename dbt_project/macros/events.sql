@@ -45,7 +45,7 @@ lost as (
         {% for column in remember %}{{ column.split(' ')[1] }}{{ ', ' if not loop.last }}
         {% endfor -%}
     from {{ standing }}
-    where delivery_id in (select delivery_id from {{ ref('int_delivery_changed') }} where source = '{{ source }}')
+    where delivery_name in (select name from {{ ref('int_delivery_changed') }} where source = '{{ source }}')
 ),
 
 looked_up as (
@@ -95,9 +95,9 @@ winner as (
             arrived.sender = standing.sender
             {% for key in keys %}and arrived.{{ key }} = standing.{{ key }}
             {% endfor -%}
-    left join {{ ref('int_delivery') }} as its_delivery on standing.delivery_id = its_delivery.delivery_id
+    left join {{ ref('int_delivery') }} as its_delivery on standing.delivery_name = its_delivery.name
     where
-        (standing.delivery_id is null or (not its_delivery.is_changed and its_delivery.event_rank < arrived.event_rank))
+        (standing.delivery_name is null or (not its_delivery.is_changed and its_delivery.event_rank < arrived.event_rank))
         and not exists (
             select 1 from lost
             where
@@ -151,8 +151,10 @@ select * from final
     {%- if is_incremental() %}
     select
         touched.sender,
+        delivery.name as delivery_name,
         event.*
     from {{ ref(staging) }} as event
+    inner join {{ ref('int_delivery') }} as delivery on event.delivery_id = delivery.delivery_id
     inner join {{ ref(touched) }} as touched
         on
             event.delivery_id = touched.delivery_id
@@ -164,6 +166,7 @@ select * from final
     {%- else %}
     select distinct on (delivery.sender, {% for key in keys %}event.{{ key }}{{ ', ' if not loop.last }}{% endfor %})
         delivery.sender,
+        delivery.name as delivery_name,
         event.*
     from {{ ref(staging) }} as event
     inner join {{ ref('int_delivery') }} as delivery on event.delivery_id = delivery.delivery_id

@@ -106,3 +106,25 @@ island as (
     group by sender, {{ key }}, island_no
 )
 {%- endmacro %}
+
+{# The first month of a stretch: of one that began before the sender's first touched month, the month that stands. #}
+{% macro history_start(key) -%}
+    {%- if is_incremental() -%}
+    coalesce(
+        (
+            select kept.valid_from
+            from {{ this }} as kept
+            inner join {{ ref('int_touched_history') }} as touched on kept.sender = touched.sender
+            where
+                kept.sender = island.sender
+                and kept.{{ key }} = island.{{ key }}
+                and island.valid_from < touched.from_month
+                and kept.valid_from <= island.valid_from
+                and coalesce(kept.valid_to, 'infinity') > island.valid_from
+        ),
+        island.valid_from
+    )
+    {%- else -%}
+    island.valid_from
+    {%- endif -%}
+{%- endmacro %}

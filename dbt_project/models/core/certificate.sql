@@ -27,7 +27,7 @@ final as (
         event.status,
         status.label as status_label,
         event.status = '1' and skill.rank is not null as is_counted,
-        event.delivery_id
+        event.delivery_name
     from event
     left join {{ ref('skill_level') }} as skill on event.skill_level = skill.code
     left join {{ ref('certificate_status') }} as status on event.status = status.code

@@ -43,7 +43,7 @@ final as (
         funding_source.label as funding_source_label,
         event.subsidy_amount,
         event.paid_on,
-        event.delivery_id
+        event.delivery_name
     from event
     left join {{ ref('training_type') }} as training_type on event.training_type = training_type.code
     left join {{ ref('delivery_mode') }} as delivery_mode on event.delivery_mode = delivery_mode.code

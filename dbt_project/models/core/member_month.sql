@@ -61,8 +61,7 @@ final as (
         membership.joined_on >= membership.month as is_joined_in_month,
         coalesce(coalesce(certified.skill_rank, registered.rank) >= 1, false) as is_skilled,
         coalesce(coalesce(certified.skill_rank, registered.rank) >= 3, false) as is_high_skilled,
-        trained.person_key is not null as is_trained_12m,
-        membership.delivery_id
+        trained.person_key is not null as is_trained_12m
     from membership
     left join {{ ref('int_organisation_month') }} as organisation
         on

@@ -27,7 +27,7 @@ final as (
         event.trainees,
         event.frontline_trainees,
         event.spent > 0 and event.frontline_spent >= 0.60 * event.spent as is_compliant,
-        event.delivery_id
+        event.delivery_name
     from event
 )
 

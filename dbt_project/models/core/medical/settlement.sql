@@ -10,6 +10,7 @@
         {'columns': ['setl_month', 'insu_admdvs']},
     ],
 ) }}
+-- depends_on: {{ ref('int_delivery_changed') }}
 -- depends_on: {{ ref('int_touched_settlement') }}
 {#- Only what changed is read again; where a delivery went, all of its sender's, for an older row may come back. -#}
 {%- set kept = [
@@ -204,9 +205,11 @@ final as (
         content.acct_pay,
         content.cash_payamt,
         content.ownpay_hosp_part,
-        content.psn_pay - content.fulamt_ownpay_amt - content.overlmt_selfpay as policy_self_pay,
-        content.fund_pay_sumamt - content.hifp_pay - content.cvlserv_pay - content.hifes_pay - content.hifmi_pay
-        - content.hifob_pay - content.hifdm_pay - content.maf_pay - content.othfund_pay as fund_residual,
+        (content.psn_pay - content.fulamt_ownpay_amt - content.overlmt_selfpay)::numeric(18, 2) as policy_self_pay,
+        (
+            content.fund_pay_sumamt - content.hifp_pay - content.cvlserv_pay - content.hifes_pay - content.hifmi_pay
+            - content.hifob_pay - content.hifdm_pay - content.maf_pay - content.othfund_pay
+        )::numeric(18, 2) as fund_residual,
         content.delivery_name,
         content.file_no,
         content.line_number

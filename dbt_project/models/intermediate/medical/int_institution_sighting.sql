@@ -8,6 +8,7 @@
     select delivery_id from {{ ref('int_delivery') }}
     where source = 'medical' {{ 'and is_changed' if is_incremental() }}
 {%- endset %}
+-- depends_on: {{ ref('int_delivery_changed') }}
 with
 
 final as (

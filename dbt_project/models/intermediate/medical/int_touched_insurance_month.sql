@@ -1,5 +1,8 @@
 {{ config(indexes=[{'columns': ['month', 'person_key'], 'unique': true}]) }}
 {% set standing = previous('insurance_month') -%}
+-- depends_on: {{ ref('int_month_covered') }}
+-- depends_on: {{ ref('insurance_spell') }}
+-- depends_on: {{ ref('int_touched_spell') }}
 with
 
 {% if standing is none -%}

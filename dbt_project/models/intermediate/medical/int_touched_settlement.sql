@@ -6,6 +6,8 @@
     select delivery_id from {{ ref('int_delivery_changed') }}
     where source = 'medical'
 {%- endset %}
+-- depends_on: {{ ref('stg_medical__settlement') }}
+-- depends_on: {{ ref('int_delivery') }}
 with
 
 {% if standing is none -%}

@@ -11,6 +11,9 @@
         source = 'medical'
         and sender in (select sender from {{ ref('int_delivery_changed') }} where source = 'medical')
 {%- endset %}
+-- depends_on: {{ ref('stg_medical__person') }}
+-- depends_on: {{ ref('stg_medical__insurance') }}
+-- depends_on: {{ ref('int_delivery') }}
 with
 
 {% if standing is none -%}

@@ -42,23 +42,23 @@ renamed as (
 
         -- money in yuan: a missing value counts as 0
         medfee_sumamt,
-        coalesce(fulamt_ownpay_amt, 0) as fulamt_ownpay_amt,
-        coalesce(overlmt_selfpay, 0) as overlmt_selfpay,
-        coalesce(preselfpay_amt, 0) as preselfpay_amt,
-        coalesce(inscp_amt, 0) as inscp_amt,
-        coalesce(hifp_pay, 0) as hifp_pay,
-        coalesce(cvlserv_pay, 0) as cvlserv_pay,
-        coalesce(hifes_pay, 0) as hifes_pay,
-        coalesce(hifmi_pay, 0) as hifmi_pay,
-        coalesce(hifob_pay, 0) as hifob_pay,
-        coalesce(hifdm_pay, 0) as hifdm_pay,
-        coalesce(maf_pay, 0) as maf_pay,
-        coalesce(othfund_pay, 0) as othfund_pay,
+        coalesce(fulamt_ownpay_amt, 0)::numeric(16, 2) as fulamt_ownpay_amt,
+        coalesce(overlmt_selfpay, 0)::numeric(16, 2) as overlmt_selfpay,
+        coalesce(preselfpay_amt, 0)::numeric(16, 2) as preselfpay_amt,
+        coalesce(inscp_amt, 0)::numeric(16, 2) as inscp_amt,
+        coalesce(hifp_pay, 0)::numeric(16, 2) as hifp_pay,
+        coalesce(cvlserv_pay, 0)::numeric(16, 2) as cvlserv_pay,
+        coalesce(hifes_pay, 0)::numeric(16, 2) as hifes_pay,
+        coalesce(hifmi_pay, 0)::numeric(16, 2) as hifmi_pay,
+        coalesce(hifob_pay, 0)::numeric(16, 2) as hifob_pay,
+        coalesce(hifdm_pay, 0)::numeric(16, 2) as hifdm_pay,
+        coalesce(maf_pay, 0)::numeric(16, 2) as maf_pay,
+        coalesce(othfund_pay, 0)::numeric(16, 2) as othfund_pay,
         fund_pay_sumamt,
         psn_pay,
-        coalesce(acct_pay, 0) as acct_pay,
-        coalesce(cash_payamt, 0) as cash_payamt,
-        coalesce(ownpay_hosp_part, 0) as ownpay_hosp_part
+        coalesce(acct_pay, 0)::numeric(16, 2) as acct_pay,
+        coalesce(cash_payamt, 0)::numeric(16, 2) as cash_payamt,
+        coalesce(ownpay_hosp_part, 0)::numeric(16, 2) as ownpay_hosp_part
     from source
 )
 

@@ -1,0 +1,27 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    indexes=[{'columns': ['month'], 'unique': true}, {'columns': ['month_key'], 'unique': true}],
+) }}
+{# A fixed span: nothing here ever changes, so a later build has nothing to add. #}
+with
+
+month as (
+    select generate_series('1990-01-01'::date, '2059-12-01'::date, interval '1 month')::date as month
+),
+
+final as (
+    select
+        month,
+        {{ month_key('month') }} as month_key,
+        (month + interval '1 month' - interval '1 day')::date as last_day,
+        extract(year from month)::smallint as year,
+        extract(quarter from month)::smallint as quarter,
+        extract(month from month)::smallint as month_of_year,
+        to_char(month, 'YYYY"年"FMMM"月"') as month_label,
+        to_char(month, 'YYYY"年第"Q"季度"') as quarter_label
+    from month
+    {% if is_incremental() %}where false{% endif %}
+)
+
+select * from final

@@ -1,0 +1,18 @@
+with
+
+source as (
+    select * from {{ source('ops', 'delivery_file') }}
+),
+
+renamed as (
+    select
+        delivery_name,
+        path,
+        feed,
+        rows_read,
+        rows_loaded,
+        rows_rejected
+    from source
+)
+
+select * from renamed

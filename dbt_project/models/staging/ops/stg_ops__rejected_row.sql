@@ -1,0 +1,17 @@
+with
+
+source as (
+    select * from {{ source('ops', 'rejected_row') }}
+),
+
+renamed as (
+    select
+        delivery_name,
+        path,
+        feed,
+        line_number,
+        reasons
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,16 @@
+with
+
+source as (
+    select * from {{ source('ops', 'row_warning') }}
+),
+
+renamed as (
+    select
+        delivery_name,
+        path,
+        line_number,
+        codes
+    from source
+)
+
+select * from renamed
