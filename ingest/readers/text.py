@@ -30,7 +30,7 @@ from ingest.deliveries import Resource
 from ingest.errors import DeliveryCode
 from ingest.readers.base import LINE_BYTES, Header, RawBatch, Table, cut, refused, shown
 
-PIECE = 2 * 1024 * 1024  # parsed at once: about what the processor's cache holds
+PIECE = 1024 * 1024  # parsed at once: about what the processor's cache holds
 BATCH = 8 * 1024 * 1024  # given on at once
 SLOW = 256 * 1024  # read row by row before the fast way is tried again
 HELD = LINE_BYTES * 3 // 2  # an unfinished row longer than this is too long in any encoding
@@ -205,6 +205,8 @@ class _Source:
         self.ended = len(data) < size
         if not self.begun:
             self.begun = True
+            if self.declared == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                self.decoder = codecs.getincrementaldecoder("utf-16-le")()  # as spreadsheets on Windows write it
             data = data.removeprefix(BOMS.get(self.declared, b""))
         if self.decoder is None:
             return data
@@ -293,7 +295,7 @@ class TextTable(Table):
             for piece in pass_.pieces():
                 held.append(piece)
                 size += len(piece.block)
-                if size >= BATCH:
+                if size >= BATCH - PIECE // 2:
                     yield self._batch(held, pass_.source)
                     held, size = [], 0
             if held:
@@ -400,13 +402,15 @@ class _Pass:
             self._fill(wanted)
             if self.at == len(self.block) and self.final:
                 return None
-            end = RowEnd(self.delimiter, self.quote).find(self.block, self.at, self.final)
+            finder = RowEnd(self.delimiter, self.quote)
+            end = finder.find(self.block, self.at, self.final)
             if end >= 0:
                 row = self.block[self.at : end]
                 line = self.line
                 self.at = end
                 self.line += max(1, len(line_ends(row, True)))
-                content = row.rstrip(b"\r\n")
+                # a quote that the file's end leaves open has drawn the line end into the field
+                content = row if finder.state is _State.QUOTED else row.rstrip(b"\r\n")
                 long = len(content) > LINE_BYTES // 2 and self.source.delivered_size(content) > LINE_BYTES
                 return _Row(line, content, long)
             if len(self.block) - self.at > HELD:
@@ -463,7 +467,7 @@ class _Pass:
                 yield piece
             if piece is None or not self.clean:
                 yield from self._slow_piece()
-                size = max(SLOW, PIECE // 8)
+                size = SLOW
             else:
                 size = min(size * 2, PIECE)
 
