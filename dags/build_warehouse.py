@@ -50,14 +50,15 @@ PATIENCE = timedelta(minutes=5)
     for loads that are under way, so that a burst of deliveries costs one build, two at most.
     **Ends early** before dbt starts when nothing is new.
     **Rebuild a month** trigger it with the parameter *Month*.
-    **Outputs** schema `build_a` or `build_b`, `ops.publication`, the views of `core`, `marts` and `casework`.
+    **Outputs** schema `build_a` or `build_b`, `ops.publication`, the views of `core`, `marts` and `casework`,
+    the pages in `home/docs`.
     **Failure** of a model, a test or the audit publishes nothing: readers keep what they see.
     **Rerun** clear the whole run, or trigger another one: it plans anew. The tasks in *models* only show how dbt fared
     with each model (log of *run_dbt*); clearing one runs nothing.
     """,
 )
 def build_warehouse() -> None:
-    """Plan, one dbt build, audit, publish."""
+    """Plan, one dbt build, audit, publish, document."""
 
     @task.sensor(mode="poke", poke_interval=2, timeout=2 * PATIENCE.total_seconds())
     def plan(*, params: dict[str, Any] | None = None) -> PokeReturnValue:
@@ -105,9 +106,15 @@ def build_warehouse() -> None:
 
         passes.publish(Settings(), planned)
 
+    @task
+    def refresh_docs() -> None:
+        """The pages about the data, of what is published now."""
+        from warehouse import docs
+
+        docs.refresh(Settings())
+
     planned = plan()
-    built = run_dbt(planned)
-    built >> audit(planned) >> publish(planned)
+    run_dbt(planned) >> audit(planned) >> publish(planned) >> refresh_docs()
 
     shown: dict[str, models.ModelTask] = {}
     with TaskGroup("models", tooltip="How dbt fares with each model"):

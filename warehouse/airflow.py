@@ -31,12 +31,18 @@ from rich.console import Console
 from ingest import ledger
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
-from warehouse import build, passes, server
+from warehouse import build, docs, passes, server
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 USER = "admin"
-SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
+#: Logs lie in files that the page reads itself: no server for them, which would listen to the whole network.
+SERVICES = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
 
 #: How long a service may take to answer, a task to end when everything stops.
 START_SECONDS = 180
@@ -168,8 +174,6 @@ class Place:
             "api__workers": 1,
             "api__secret_key": kept["page"],
             "api_auth__jwt_secret": kept["jwt"],
-            "logging__worker_log_server_port": _free_port(),
-            "logging__trigger_log_server_port": _free_port(),
             # The files change with a new version of the project only; parsing costs what the loads need.
             "dag_processor__min_file_process_interval": 300,
             "dag_processor__dag_file_processor_timeout": 120,
@@ -274,7 +278,7 @@ def _start(place: Place, name: str, *arguments: str) -> subprocess.Popen[bytes]:
     folder = place.home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "airflow", *arguments],
             env=place.environment,
             stdin=subprocess.DEVNULL,
@@ -300,7 +304,7 @@ class Services:
             self._start(name)
 
     def _start(self, name: str) -> None:
-        self.processes[name] = _start(self.place, name, name)
+        self.processes[name] = _start(self.place, name, *SERVICES[name])
         self._note()
 
     def revive(self, console: Console) -> None:
@@ -431,7 +435,7 @@ def _welcome(settings: Settings, place: Place, console: Console) -> None:
     console.print(f"inbox     {settings.inbox_url}", soft_wrap=True)
     console.print(f"page      {place.address}   login {USER} / {place.password}", soft_wrap=True)
     console.print(f"database  {server.ensure_running(settings)}", soft_wrap=True)
-    console.print(f"docs      {settings.root / 'docs'}", soft_wrap=True)
+    console.print(f"docs      {docs.folder(settings) / 'index.html'}", soft_wrap=True)
 
 
 class News:

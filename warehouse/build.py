@@ -311,6 +311,13 @@ def run(
         _keep_manifest(settings, folder)
 
 
+def document(dsn: str, settings: Settings, build: str) -> Path:
+    """Have dbt write its documentation of a build as one page, and return it."""
+    folder = target(settings, build)
+    _invoke(["docs", "generate", "--static"], folder, environment(dsn, settings), variables={"build": build})
+    return folder / "static_index.html"
+
+
 def _invoke(
     command: list[str],
     folder: Path,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import psycopg
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from ingest import contracts, database, load
@@ -80,6 +81,23 @@ def _gate(request: GateRequest) -> list[Finding]:
     from expectations import gate  # imports Great Expectations: only where something is staged
 
     return gate.validate(request)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A delivery that should have come (``ops.missing_delivery``)."""
+
+    source: str
+    sender: str
+    period: str
+    was_refused: bool
+
+
+def missing(settings: Settings) -> list[Missing]:
+    """What senders owe, by source, sender and month."""
+    with opened(settings) as conn, conn.cursor(row_factory=class_row(Missing)) as cursor:
+        cursor.execute("SELECT * FROM ops.missing_delivery ORDER BY source, sender, period")
+        return cursor.fetchall()
 
 
 # --- building --------------------------------------------------------------------------------------------------------
