@@ -191,3 +191,34 @@ FROM ops.warning AS w INNER JOIN ops.delivery AS d ON w.arrival_id = d.delivery_
 CREATE OR REPLACE VIEW ops.delivery_step AS
 SELECT a.name AS delivery_name, s.step, s.at, s.detail, s.arrival_id
 FROM ops.step AS s INNER JOIN ops.arrival AS a ON s.arrival_id = a.arrival_id;
+
+-- What should have come: a sender that has delivered once owes every month since, until the last one that any sender of
+-- the source has delivered, and at least until the month that ended fifteen days ago. The clock has its place here: the
+-- view is for whoever asks senders, no figure reads it.
+CREATE OR REPLACE VIEW ops.missing_delivery AS
+WITH came AS (
+    SELECT source, sender, (period || '-01')::date AS month, status
+    FROM ops.delivery
+    WHERE status IN ('accepted', 'superseded', 'refused') AND period ~ '^\d{4}-(0[1-9]|1[0-2])$'
+        AND source IS NOT NULL AND sender IS NOT NULL
+), sender AS (
+    SELECT source, sender, min(month) AS first_month FROM came WHERE status <> 'refused' GROUP BY source, sender
+), source AS (
+    SELECT source, max(month) AS last_month FROM came WHERE status <> 'refused' GROUP BY source
+)
+SELECT s.source, s.sender, to_char(owed.month, 'YYYY-MM') AS period,
+    EXISTS (
+        SELECT FROM came AS c
+        WHERE c.source = s.source AND c.sender = s.sender AND c.month = owed.month
+    ) AS was_refused
+FROM sender AS s
+INNER JOIN source AS l ON s.source = l.source
+CROSS JOIN LATERAL generate_series(
+    s.first_month,
+    greatest(l.last_month, date_trunc('month', now() - interval '15 days')::date - interval '1 month'),
+    interval '1 month'
+) AS owed (month)
+WHERE NOT EXISTS (
+    SELECT FROM came AS c
+    WHERE c.source = s.source AND c.sender = s.sender AND c.month = owed.month AND c.status <> 'refused'
+);
