@@ -9,9 +9,9 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-CODE := ingest expectations warehouse dags tests bench
+CODE := ingest expectations warehouse dags docker tests bench
 
-.PHONY: help setup run once test test-all lint format docs lock clean
+.PHONY: help setup run once test test-all lint format docs secrets lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ format: $(STAMP) ## let ruff and sqlfluff mend what they can
 
 docs: $(STAMP) ## the data dictionary, dbt's pages and the validation results as files
 	$(BIN)/warehouse docs
+
+secrets: ## the secret files that docker-compose.yml names, in ./secrets
+	@docker/make-secrets.sh secrets
 
 lock: $(STAMP) ## choose the versions anew (needs a package index)
 	$(BIN)/uv pip compile pyproject.toml --upgrade --output-file requirements.lock --quiet \

@@ -128,6 +128,9 @@ def stop(settings: Settings) -> bool:
         if _running(layout) is None:
             return False
         _pg("pg_ctl", "-D", layout.data, "-m", "fast", "-w", "-t", str(START_SECONDS), "stop", layout=layout)
+        folder = socket_dir(settings)
+        if folder != layout.run:
+            folder.rmdir()  # a short place outside home; the next start makes another
         return True
 
 
@@ -264,6 +267,7 @@ def _write_conf(layout: Layout, state: dict[str, object]) -> None:
         "max_locks_per_transaction": (512, "a query on a landing table locks a partition a delivery"),
         "random_page_cost": (1.1, "solid-state disks"),
         "jit": ("off", "compiling costs more than these queries take"),
+        "client_connection_check_interval": ("5s", "the query of a killed process ends, and with it its locks"),
         "timezone": ("Asia/Shanghai", "display only; figures never depend on it"),
         "log_timezone": ("Asia/Shanghai", "as above"),
         # A failing statement or COPY line may hold a person's data: neither reaches the log.

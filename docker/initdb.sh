@@ -1,0 +1,15 @@
+#!/bin/bash
+# Run once by the postgres image on an empty volume: the two databases and their owners.
+set -euo pipefail
+warehouse=$(cat /run/secrets/warehouse_password)
+airflow=$(cat /run/secrets/airflow_password)
+# The owner of the warehouse makes the readers' roles; it is no superuser.
+psql --set=ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
+    --set=warehouse="$warehouse" --set=airflow="$airflow" <<'SQL'
+CREATE ROLE warehouse LOGIN CREATEROLE PASSWORD :'warehouse';
+CREATE ROLE airflow LOGIN PASSWORD :'airflow';
+CREATE DATABASE warehouse OWNER warehouse;
+CREATE DATABASE airflow OWNER airflow;
+REVOKE CONNECT ON DATABASE airflow FROM PUBLIC;
+GRANT pg_monitor, pg_checkpoint TO warehouse;
+SQL
