@@ -43,6 +43,7 @@ _COLUMN_PROPERTIES = {
     "stripLeadingZeros",
     "defaultZero",
     "aliases",
+    "sample",
 }
 _FEED_PROPERTIES = {"kind", "descriptionZh", "requiredInSnapshot", "droppedColumns"}
 _CONTRACT_PROPERTIES = {"supportedMajorVersions", "rejectedShareTolerance"}
@@ -177,6 +178,7 @@ def _column(item: SchemaProperty, code_lists: Mapping[str, CodeList]) -> Column:
         sql_type=sql_type,
         description=item.description or "",
         description_zh=custom.get("descriptionZh", ""),
+        sample=custom.get("sample"),
         classification=item.classification or "internal",
     )
 

@@ -77,6 +77,7 @@ class Column:
     sql_type: str = "text"
     description: str = ""
     description_zh: str = ""
+    sample: str | Mapping[str, float] | None = None  # synthetic values: their source, or weights of codes ("": none)
     classification: str = "internal"  # public | internal | personal | health | direct_identifier
 
 

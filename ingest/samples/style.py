@@ -1,0 +1,268 @@
+"""How a sender writes: encodings, headers, dates, names of codes. Rows become the text that a file will hold."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from ingest.contracts.model import Column, Feed, Kind
+from ingest.samples import numbering
+from ingest.samples.draws import Draws, Index
+from ingest.samples.world import Rows, choose
+
+T = TypeVar("T")
+
+#: Ways to write a day, by chrono's format.
+DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%-m/%-d", "%Y.%-m.%-d", "%Y年%-m月%-d日")
+_TIMES = {"%Y%m%d": "%Y%m%d%H%M%S", "%Y/%-m/%-d": "%Y/%m/%d %H:%M:%S", "%Y.%-m.%-d": "%Y-%m-%dT%H:%M:%S"}
+_FLAGS = (("0", "1"), ("否", "是"), ("N", "Y"), ("false", "true"))
+_EMPTY = ("", "", "null", "NULL", "-", "无", "#N/A")
+_SHEET_CELLS = 15_000  # above this senders do not send a sheet, unless they send nothing else
+_OLD_NUMBER = r"^([0-9]{6})19([0-9]{9})[0-9X]$"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one file is written."""
+
+    format: str = "csv"  # csv | txt | xlsx | parquet
+    encoding: str = "utf-8"
+    bom: bool = False
+    header: str = "name"  # name | upper | label | alias | none
+    delimiter: str = ","
+    quote: str = '"'
+    title: bool = False  # a line above the header
+    empty: str = ""
+    dates: str = DATES[0]
+    flags: Sequence[str] = _FLAGS[0]
+    labels: bool = False  # codes by their Chinese names
+    wanyuan: bool = False  # amounts in 10,000 yuan
+    thousands: bool = False
+    untidy: bool = False  # blanks, marks and forms that cleaning must take away
+    more: Sequence[str] = field(default=())  # columns that no contract knows, or drops
+    hash: str = "sha256"
+
+    @property
+    def plain(self) -> bool:
+        """Whether the format carries types, so that text keeps one form."""
+        return self.format == "parquet"
+
+
+def style_of(draws: Draws, place: str, feed: Feed, rows: int, formats: Sequence[str], *, dirty: bool) -> Style:
+    """The style of the file at ``place`` (its delivery, feed and number); tidy senders write UTF-8 with names."""
+
+    def pick(what: str, options: Sequence[T]) -> T:
+        at = draws.below(f"style/{place}/{what}", np.zeros(1, dtype=np.uint64), len(options))
+        return options[int(at[0])]
+
+    usable = [name for name in formats if name != "xlsx" or rows * len(feed.columns) <= _SHEET_CELLS]
+    kind = pick("format", usable or formats)
+    hashed = pick("hash", ("sha256", "sm3"))
+    if kind == "parquet":
+        return Style(format=kind, header=pick("header", ("name", "label", "alias")), hash=hashed)
+    if not dirty:
+        return Style(format=kind, delimiter="\t" if kind == "txt" else ",", hash=hashed)
+    encoding = pick("encoding", ("utf-8", "utf-8", "gb18030", "gbk", "utf-16")) if kind != "xlsx" else "utf-8"
+    money = any(column.kind is Kind.MONEY for column in feed.columns)
+    header = pick(
+        "header", ("name", "upper", "label", "alias", "label", "name") + (("none",) if kind != "xlsx" else ())
+    )
+    more = () if header == "none" else pick("more", ((), (), ("备注",), tuple(sorted(feed.dropped))[:1]))
+    return Style(
+        format=kind,
+        encoding=encoding,
+        bom=encoding == "utf-8" and pick("bom", (True, False)),
+        header=header,
+        delimiter="\t" if kind == "txt" else pick("delimiter", (",", ",", "|", ";")),
+        quote=pick("quote", ('"', '"', "'")),
+        title=kind == "xlsx" or (header != "none" and pick("title", (True, False, False, False))),
+        empty=pick("empty", _EMPTY),
+        dates=pick("dates", DATES),
+        flags=pick("flags", _FLAGS),
+        labels=pick("labels", (True, False)),
+        wanyuan=money and kind != "xlsx" and pick("unit", (True, False, False)),
+        thousands=money and kind != "txt" and pick("thousands", (True, False, False, False)),
+        untidy=True,
+        more=more,
+        hash=hashed,
+    )
+
+
+def headers(feed: Feed, style: Style) -> list[str]:
+    """The header cells, further columns included."""
+    return [_header(column, style.header) for column in feed.columns] + list(style.more)
+
+
+def _header(column: Column, how: str) -> str:
+    match how:
+        case "upper":
+            return f" {column.name.upper()}\t"
+        case "label":
+            return column.label
+        case "alias":
+            return next((alias for alias in column.aliases if alias.isascii() and alias.islower()), column.name)
+        case _:
+            return column.name
+
+
+def render(feed: Feed, rows: Rows, draws: Draws, style: Style) -> pl.DataFrame:
+    """The text of every cell: one String column a contract column, then the further ones.
+
+    Raises:
+        KeyError: The contract takes a value that the rows do not have.
+    """
+    columns = {}
+    for column in feed.columns:
+        value = _value(column, rows, draws)
+        if style.untidy:
+            value = _doubtful(column, value, rows.index, draws)
+        columns[column.name] = _text(column, value, style)
+    frame = pl.DataFrame(columns).with_columns(pl.lit("x").alias(name) for name in style.more)
+    return _untidy(feed, frame, rows.index, draws, style) if style.untidy else frame
+
+
+def _value(column: Column, rows: Rows, draws: Draws) -> pl.Series:
+    """A column's values: from the rows where the contract says so, else drawn from what the column allows."""
+    index = rows.index
+    if isinstance(column.sample, str):
+        return rows.values[column.sample]
+    if rows.bare and not column.required:
+        return pl.Series([None] * len(index), dtype=pl.String)
+    drawn = _drawn(column, index, draws)
+    if column.required or column.sample is not None:
+        return drawn
+    return drawn.set(pl.Series(draws.share(f"{column.name}/none", index) < 0.08), None)
+
+
+def _drawn(column: Column, index: Index, draws: Draws) -> pl.Series:
+    what = f"column/{column.name}"
+    if column.sample is not None or column.code_list is not None:
+        codes = column.sample if column.sample is not None else dict.fromkeys(column.code_list.codes, 1.0)  # type: ignore[union-attr]
+        drawn = choose(list(codes), draws.weighted(what, index, list(codes.values())))  # type: ignore[union-attr]
+        drawn = drawn.set(drawn == "", None)
+        return drawn == "1" if column.kind is Kind.FLAG else drawn
+    match column.kind:
+        case Kind.FLAG:
+            return pl.Series(draws.share(what, index) < 0.6)
+        case Kind.DATE:
+            return pl.Series(np.datetime64("1990-01-01", "D") + draws.below(what, index, 12_000)).cast(pl.Date)
+        case Kind.INTEGER | Kind.NUMBER | Kind.MONEY:
+            most = min(float(column.maximum or 300), 300.0)
+            drawn = pl.Series(draws.below(what, index, int(most) + 1))
+            return drawn.cast(pl.Float64) if column.kind is Kind.NUMBER else drawn
+        case _:
+            text = numbering.padded(f"{column.name}-", index.astype(np.int64) % 10_000_000, 7)
+            return text.str.head(column.max_length or 40)
+
+
+def _doubtful(column: Column, value: pl.Series, index: Index, draws: Draws) -> pl.Series:
+    """Here and there a value that is remarked upon, not rejected: at odds with the number, a filler, a wrong phone."""
+    some = pl.Series(draws.share(f"doubtful/{column.name}", index) < 0.004) & value.is_not_null()
+    if column.sample == "person.sex":
+        other = value.replace({"1": "2", "2": "1"})
+    elif column.sample == "person.birth":
+        other = value.dt.offset_by("1d")
+    elif column.kind is Kind.MOBILE:
+        other = value.str.replace("^1", "2")
+    elif column.kind is Kind.DATE and not column.required and value.dtype == pl.Date:
+        other = pl.Series([date(1900, 1, 1)]).new_from_index(0, len(value))
+    else:
+        return value
+    return other.zip_with(some, value)
+
+
+def _text(column: Column, value: pl.Series, style: Style) -> pl.Series:
+    if value.dtype == pl.String:
+        if style.labels and column.kind is Kind.CODE and column.code_list is not None and column.code_match == "exact":
+            value = value.replace(dict(column.code_list.codes))
+    else:
+        value = _WRITERS.get(column.kind, _as_text)(value, style)
+    return value.fill_null("" if style.plain else style.empty)
+
+
+def _as_text(value: pl.Series, style: Style) -> pl.Series:  # noqa: ARG001 - one of several
+    return value.cast(pl.String)
+
+
+def _date(value: pl.Series, style: Style) -> pl.Series:
+    return value.dt.strftime(style.dates)
+
+
+def _time(value: pl.Series, style: Style) -> pl.Series:
+    return value.dt.strftime(_TIMES.get(style.dates, "%Y-%m-%d %H:%M:%S"))
+
+
+def _flag(value: pl.Series, style: Style) -> pl.Series:
+    return pl.Series(style.flags, dtype=pl.String).gather(value.cast(pl.UInt8))
+
+
+def _money(value: pl.Series, style: Style) -> pl.Series:
+    scale = 6 if style.wanyuan else 2
+    size = value.abs()
+    whole = (size // 10**scale).cast(pl.String)
+    if style.thousands:
+        for _ in range(4):
+            whole = whole.str.replace(r"(\d)(\d{3})(,|$)", "${1},${2}${3}")
+    sign = pl.Series(["", "-"]).gather((value < 0).cast(pl.UInt8))
+    return sign + whole + "." + (size % 10**scale).cast(pl.String).str.zfill(scale)
+
+
+_WRITERS: dict[Kind, Callable[[pl.Series, Style], pl.Series]] = {
+    Kind.DATE: _date,
+    Kind.DATETIME: _time,
+    Kind.FLAG: _flag,
+    Kind.MONEY: _money,
+}
+
+
+# --- what cleaning must take away ------------------------------------------------------------------------------------
+
+_MARKS: list[Callable[[str], str]] = [
+    lambda text: f" {text}　",
+    lambda text: f"\u200b{text}",
+    lambda text: f"\ufeff{text}\u00a0",
+    lambda text: f"'{text}",
+    lambda text: f'="{text}"',
+    lambda text: f"{text}\t",
+]
+_WIDE = {ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789"}
+
+
+def _untidy(feed: Feed, frame: pl.DataFrame, index: Index, draws: Draws, style: Style) -> pl.DataFrame:
+    """Old numbers of 15 digits, other dots in names, and here and there a cell with blanks, marks or wide digits."""
+    changed = []
+    for column in feed.columns:
+        text = frame[column.name]
+        if column.kind is Kind.CERTNO:
+            old = text.str.replace(_OLD_NUMBER, "${1}${2}")
+            some = draws.share(f"untidy/old/{column.name}", index) < 0.05
+            changed.append(old.zip_with(pl.Series(some) & _resident_card(feed, frame), text))
+        elif column.kind is Kind.NAME and column.personal:
+            changed.append(text.str.replace("·", "•", literal=True).zip_with(pl.Series(index % 2 == 0), text))
+    frame = frame.with_columns(changed)
+    marks = [mark for mark in _MARKS if style.delimiter != "\t" or "\t" not in mark("")]
+    height, width = frame.height, len(feed.columns)
+    if not height:
+        return frame
+    cells = max(height // 100, 1)
+    which = np.arange(cells, dtype=np.uint64) + index[0]
+    rows = draws.below("untidy/row", which, height)
+    places = draws.below("untidy/column", which, width)
+    for place in {int(place) for place in places}:
+        column = feed.columns[place]
+        values = frame[column.name].to_list()
+        for row in rows[places == place]:
+            if column.kind in {Kind.CODE, Kind.DATE, Kind.MONEY, Kind.CERTNO} and row % 3 == 0:
+                values[row] = values[row].translate(_WIDE)
+            else:
+                values[row] = marks[int(row) % len(marks)](values[row])
+        frame = frame.with_columns(pl.Series(column.name, values))
+    return frame
+
+
+def _resident_card(feed: Feed, frame: pl.DataFrame) -> pl.Series:
+    kind = feed.first(Kind.CERT_TYPE)
+    return frame[kind.name] == "01" if kind is not None else pl.Series([False]).new_from_index(0, frame.height)
