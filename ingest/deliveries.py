@@ -537,29 +537,22 @@ class _Zip:
                 self.unsafe.append(Finding(DeliveryCode.PATH, f"archive entry: {reason}", names[0][:200]))
             for name in names:
                 self.entries.setdefault(name, []).append(entry)
-        self.base = self._base()
+        self.bases = self._find_bases()
 
-    def _base(self) -> str | None:
-        """The folder of the manifest: the top, or the only folder; None when it stands in neither."""
+    def _find_bases(self) -> list[str]:
+        """Where the package begins: at the top, or in the only folder (in each reading of its name); empty: nowhere."""
         if MANIFEST in self.entries:
-            return ""
-        folders = {name.split("/", 1)[0] for name in self.entries if "/" in name} - {"__MACOSX"}
-        inside = [folder for folder in folders if f"{folder}/{MANIFEST}" in self.entries]
-        own = {id(entry) for folder in inside for entry in self.entries[f"{folder}/{MANIFEST}"]}
-        # one entry may go by several names (encodings), but there must be only one folder
-        if len(own) == 1 and all(self._same_folder(folder, inside[0]) for folder in folders):
-            return inside[0] + "/"
-        return None
-
-    def _same_folder(self, one: str, other: str) -> bool:
-        """Whether two names are readings of the same folder's bytes."""
-        if one == other:
-            return True
-        members = [
-            {id(entry) for name, entries in self.entries.items() if name.startswith(f"{folder}/") for entry in entries}
-            for folder in (one, other)
-        ]
-        return members[0] <= members[1]
+            return [""]
+        members: dict[str, set[int]] = {}
+        for name, entries in self.entries.items():
+            folder, slash, _ = name.partition("/")
+            if slash and folder != "__MACOSX":
+                members.setdefault(folder, set()).update(map(id, entries))
+        inside = [folder for folder in members if f"{folder}/{MANIFEST}" in self.entries]
+        # two folders, or one folder whose name can be read in two ways: then the one holds what the other holds
+        widest = max((members[folder] for folder in inside), key=len, default=set())
+        only = all(held <= widest for held in members.values())
+        return [f"{folder}/" for folder in inside] if only else []
 
     def findings(self) -> list[Finding]:
         found = self.unsafe[:20]
@@ -568,13 +561,13 @@ class _Zip:
         return found
 
     def _entry(self, path: str) -> zipfile.ZipInfo | None:
-        entries = self.entries.get((self.base or "") + path, [])
+        entries = next((self.entries[base + path] for base in self.bases if base + path in self.entries), [])
         if len(entries) > 1:
             raise _refuse(DeliveryCode.ARCHIVE, "the archive holds this file more than once", path)
         return None if not entries or entries[0].is_dir() else entries[0]
 
     def manifest(self) -> bytes:
-        entry = self._entry(MANIFEST) if self.base is not None else None
+        entry = self._entry(MANIFEST)
         if entry is None:
             text = f"the archive has no {MANIFEST} at its top or in its only folder"
             raise _refuse(DeliveryCode.MANIFEST, text)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,7 +147,7 @@ def test_row_end_does_not_depend_on_the_blocks(content: str, cuts: list[int]) ->
     data = content.replace("D", ",").replace("Q", '"').encode()
     whole = RowEnd(b",", b'"').find(data, 0, True)
     finder, bounds = RowEnd(b",", b'"'), sorted({0, *(cut for cut in cuts if cut < len(data)), len(data)})
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         found = finder.find(data[start:end], 0, end == len(data))
         if found >= 0:
             assert start + found == whole
@@ -281,7 +282,7 @@ def test_a_file_cut_inside_a_character_is_undecodable(tmp_path: Path) -> None:
 
 
 def test_dropped_columns_leave_with_their_values(tmp_path: Path) -> None:
-    content = 'code,ADDR,label,note\nA,secret,b,c\nB,secret,x\nC,y,secret,2,3\n"D,secret\n",secret\n'.encode()
+    content = b'code,ADDR,label,note\nA,secret,b,c\nB,secret,x\nC,y,secret,2,3\n"D,secret\n",secret\n'
     rows, ragged = read(tmp_path / "f", content)
     assert rows == [(2, ("A", "b", "c"), "A,b,c")]
     assert [line for line, _ in ragged] == [3, 4, 5]
