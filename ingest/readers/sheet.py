@@ -138,12 +138,9 @@ class SheetTable(Table):
     @staticmethod
     def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[Cells]:
         """The rows from row 1 of the sheet on, each from column A on."""
-        start = sheet.start
-        if start is None:
+        if sheet.start is None:
             return
-        left = [""] * start[1]
-        for _ in range(start[0]):
-            yield []
+        left = [""] * sheet.start[1]  # the library gives the empty rows above the first cell, not the columns
         for row in sheet.iter_rows():
             yield left + row if left else row
 

@@ -1,0 +1,350 @@
+"""Sheets as people make them, and Parquet: what counts as a row, and the text of a cell."""
+
+import datetime as dt
+import decimal
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xlsxwriter
+
+from ingest.contracts.model import Column, Feed, Kind
+from ingest.deliveries import Dialect, Resource
+from ingest.errors import DeliveryRefused
+from ingest.readers import RawBatch, Table, open_table, sheet
+from ingest.settings import Settings
+
+FEED = Feed(
+    source="membership",
+    name="thing",
+    label="东西",
+    kind="register",
+    versions=(1,),
+    columns=(
+        Column("code", "编码", Kind.IDENTIFIER, required=True, key=True),
+        Column("certno", "证件号码", Kind.CERTNO, required=True, personal=True),
+        Column("born", "出生日期", Kind.DATE),
+        Column("seen", "时间", Kind.DATETIME),
+        Column("amount", "金额", Kind.MONEY),
+        Column("note", "备注", Kind.TEXT),
+    ),
+    dropped=frozenset({"addr", "住址"}),
+)
+HEADER = ["编码", "证件号码", "出生日期", "时间", "金额", "备注"]
+ROW = ["A", "1", "", "", "", ""]
+
+
+def workbook(path: Path, rows: list[list[Any]], *, name: str = "Sheet1", merges: list[str] = []) -> Path:  # noqa: B006
+    with xlsxwriter.Workbook(path, {"default_date_format": "yyyy-mm-dd"}) as book:
+        page = book.add_worksheet(name)
+        for place in merges:
+            page.merge_range(place, "")
+        for number, row in enumerate(rows):
+            for column, cell in enumerate(row):
+                if isinstance(cell, dt.datetime):
+                    page.write_datetime(number, column, cell, book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}))
+                elif cell != "":
+                    page.write(number, column, cell)
+    return path
+
+
+def opened(path: Path, limits: Settings | None = None, **described: Any) -> Table:
+    described = {"format": "xlsx", "dialect": Dialect(header_rows=()), **described}
+    limits = limits or Settings(home=path.parent)
+    return open_table(path, Resource("thing", "thing", path.name, **described), FEED, limits)
+
+
+def only(table: Table) -> RawBatch:
+    (batch,) = table.batches()
+    return batch
+
+
+# --- what is a row -----------------------------------------------------------------------------------------------
+
+
+def test_title_total_and_notes_are_no_rows(tmp_path: Path) -> None:
+    table = opened(
+        workbook(
+            tmp_path / "a.xlsx",
+            [
+                ["名册"], [], ["填报单位：某省", "", "单位：元"], HEADER, ["A", "1"], [], ["B", "2"], ["小计", "", "", "", 2],
+                ["C", "3"], ["合 计：", 9], ["", "总计", "", "", 3], ["填表说明：一"], ["二、不要合并"],
+            ],
+        )
+    )  # fmt: skip
+    batch = only(table)
+    assert batch.frame["code"].to_list() == ["A", "B", "C"]
+    assert batch.line.to_list() == [5, 7, 9]
+    assert table.rows_skipped == 2 + 3 + 2
+    assert only(table).frame.equals(batch.frame), "a table can be read again"
+    assert table.rows_skipped == 7
+
+
+def test_words_of_totals_inside_a_row_are_data(tmp_path: Path) -> None:
+    rows = [HEADER, ["A", "1", "", "", "", "合计"], ["B", "累计数不明"], ["累计A", "3"]]
+    assert only(opened(workbook(tmp_path / "a.xlsx", rows))).frame.height == 3
+
+
+def test_header_under_groups(tmp_path: Path) -> None:
+    groups = ["基本信息", "", "其他信息", "", "", ""]
+    batch = only(opened(workbook(tmp_path / "a.xlsx", [["题"], groups, HEADER, ROW], merges=["A2:B2", "C2:F2"])))
+    assert batch.frame["code"].to_list() == ["A"]
+    assert batch.line.to_list() == [4]
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_header_over_two_rows(tmp_path: Path, merged: bool) -> None:
+    upper = ["编码", "个人", "", "时间", "金额", "联系方式"]
+    lower = ["", "证件号码", "出生日期", "", "", "备注"]
+    rows = [["题"], upper, lower, ["A", "1", "2001-01-01", "", "3", "x"]]
+    table = opened(workbook(tmp_path / "a.xlsx", rows, merges=["A2:A3", "B2:C2"] if merged else []))
+    assert table.columns == ("code", "certno", "born", "seen", "amount", "note")
+    assert table.unknown_columns == ()
+    assert only(table).frame.rows() == [("A", "1", "2001-01-01", "", "3", "x")]
+
+
+def test_required_headers_above_a_row_of_optional_ones(tmp_path: Path) -> None:
+    rows = [["编码", "证件号码", "其他", ""], ["", "", "金额", "备注"], ["A", "1", "2", "x"]]
+    table = opened(workbook(tmp_path / "a.xlsx", rows))
+    assert only(table).frame.rows() == [("A", "1", "2", "x")]
+
+
+def test_named_sheet_and_named_header_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet("说明").write(0, 0, "数据在第二张表")
+        page = book.add_worksheet("数据")
+        for number, row in enumerate([["题", "", ""], HEADER, ROW]):
+            page.write_row(number, 0, row)
+    assert only(opened(path, sheet="数据")).line.to_list() == [3]
+    assert only(opened(path, sheet="数据", dialect=Dialect(header_rows=(2,)))).line.to_list() == [3]
+    for wrong in ("别的", None):
+        with pytest.raises(DeliveryRefused) as refused:
+            opened(path, sheet=wrong)
+        assert refused.value.codes == ["D_HEADER"]
+
+
+def test_without_header_columns_go_by_position(tmp_path: Path) -> None:
+    table = opened(workbook(tmp_path / "a.xlsx", [ROW]), dialect=Dialect(header=False, header_rows=()))
+    assert only(table).frame.row(0)[:2] == ("A", "1")
+    assert only(table).line.to_list() == [1]
+
+
+def test_a_sheet_that_does_not_begin_in_its_corner(tmp_path: Path) -> None:
+    rows = [[], [], ["", "", *HEADER], ["", "", *ROW]]
+    batch = only(opened(workbook(tmp_path / "a.xlsx", rows)))
+    assert batch.line.to_list() == [4]
+    assert batch.frame["code"].to_list() == ["A"]
+    by_number = opened(tmp_path / "a.xlsx", dialect=Dialect(header_rows=(3,)))
+    assert only(by_number).frame["certno"].to_list() == ["1"]
+
+
+def test_doubled_required_header(tmp_path: Path) -> None:
+    with pytest.raises(DeliveryRefused) as refused:
+        opened(workbook(tmp_path / "a.xlsx", [[*HEADER, "编码"], ROW]))
+    assert refused.value.codes == ["D_HEADER"]
+
+
+def test_unknown_and_dropped_columns(tmp_path: Path) -> None:
+    table = opened(workbook(tmp_path / "a.xlsx", [[*HEADER, "ADDR", "序号"], [*ROW[:5], "n", "secret", 7]]))
+    assert table.unknown_columns == ("序号",)
+    assert only(table).raw([0]) == ["A\t1\t\t\t\tn\t7"]
+
+
+# --- the text of a cell ------------------------------------------------------------------------------------------
+
+
+def test_cells_become_the_text_that_cleaning_expects(tmp_path: Path) -> None:
+    rows = [
+        HEADER,
+        [7, "44010119900101001X", dt.date(1990, 1, 1), dt.datetime(2026, 9, 1, 10, 0, 5), 0.1 + 0.2, True],
+        [7.5, "x", 32874, 46266.417, 1e-7, 12345678901.25],
+        ["007", "x", "32874", "2026/9/1", -3, " b "],
+        ["8", "x", 20260901, 46266, 1234567, ""],
+    ]
+    batch = only(opened(workbook(tmp_path / "a.xlsx", rows)))
+    assert batch.frame.rows() == [
+        ("7", "44010119900101001X", "1990-01-01", "2026-09-01 10:00:05", "0.3", "1"),
+        ("7.5", "x", "1990-01-01", "2026-09-01 10:00:29", "0.0000001", "12345678901.25"),
+        ("007", "x", "1990-01-01", "2026/9/1", "-3", " b "),
+        ("8", "x", "20260901", "2026-09-01", "1234567", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("serial", "day"), [(1, "1900-01-01"), (59, "1900-02-28"), (61, "1900-03-01"), (2958465, "9999-12-31")]
+)
+def test_serial_numbers_of_days(serial: int, day: str) -> None:
+    assert sheet.cell_text(float(serial), FEED.by_name["born"]) == day
+
+
+def test_long_numbers_in_an_identity_column_are_marked(tmp_path: Path) -> None:
+    rows = [HEADER, ["A", 440101199001010010], ["B", "440101199001010010"], [440101199001010010, 123456789012345]]
+    batch = only(opened(workbook(tmp_path / "a.xlsx", rows)))
+    assert {name: marks.to_list() for name, marks in batch.sci.items()} == {"certno": [True, False, False]}
+    assert batch.frame["certno"].to_list()[2] == "123456789012345"
+
+
+# --- what is no workbook -----------------------------------------------------------------------------------------
+
+
+def test_what_is_no_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    whole = workbook(tmp_path / "b.xlsx", [HEADER, ROW]).read_bytes()
+    for content in (b"", b"code,certno\n", whole[: len(whole) // 2], b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600):
+        path.write_bytes(content)
+        for kind in ("xlsx", "xls"):
+            with pytest.raises(DeliveryRefused) as refused:
+                opened(path, format=kind)
+            assert refused.value.codes == ["D_ARCHIVE"]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme", "x")
+    with pytest.raises(DeliveryRefused) as refused:
+        opened(path)
+    assert refused.value.codes == ["D_ARCHIVE"]
+
+
+def test_a_workbook_whose_parts_are_damaged(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", [HEADER, ROW])
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    for name in parts:
+        for content in (b"", b"<", parts[name][: len(parts[name]) // 2], b"<a/>"):
+            with zipfile.ZipFile(path, "w") as archive:
+                for other, kept in parts.items():
+                    archive.writestr(other, content if other == name else kept)
+            codes = []
+            try:
+                list(opened(path).batches())
+            except DeliveryRefused as refused:
+                codes = refused.codes
+            assert set(codes) <= {"D_ARCHIVE", "D_HEADER"}
+
+
+def test_a_workbook_that_expands_too_far(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", [HEADER, *[["A", "1", "", "", "", f"{i}" + "x" * 30_000] for i in range(100)]])
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DeliveryRefused) as refused:
+        opened(path, Settings(home=tmp_path, archive_bytes=100_000))
+    assert refused.value.codes == ["D_ARCHIVE"]
+
+
+def test_two_cells_far_apart_take_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        page = book.add_worksheet()
+        page.write_row(0, 0, HEADER)
+        page.write(1_048_575, 16_383, "x")
+    with pytest.raises(DeliveryRefused) as refused:
+        opened(path)
+    assert refused.value.codes == ["D_ARCHIVE"]
+
+
+# --- Parquet -----------------------------------------------------------------------------------------------------
+
+
+def parquet(path: Path, table: pa.Table, **options: Any) -> Path:
+    pq.write_table(table, path, **options)
+    return path
+
+
+def test_parquet_types_become_text(tmp_path: Path) -> None:
+    moment = dt.datetime(2026, 9, 1, 10, 0, 5, 999)
+    table = pa.table(
+        {
+            "CODE": pa.array([1, None, 3], pa.int64()),
+            "证件号码": pa.array(["x", "", None], pa.string()),
+            "born": pa.array([dt.date(1990, 1, 1), None, None], pa.date32()),
+            "seen": pa.array([moment, None, None], pa.timestamp("us")),
+            "amount": pa.array([decimal.Decimal("1.50"), None, decimal.Decimal("-2.00")], pa.decimal128(18, 2)),
+            "note": pa.array([True, None, False]),
+            "other": pa.array([1.0, None, 2.5]),
+        }
+    )
+    opened_ = opened(parquet(tmp_path / "a", table), format="parquet")
+    batch = only(opened_)
+    assert batch.frame.rows() == [
+        ("1", "x", "1990-01-01", "2026-09-01 10:00:05", "1.50", "1"),
+        ("3", "", "", "", "-2.00", "0"),
+    ]
+    assert batch.line.to_list() == [1, 3], "the second row is blank: it is no row, but it is counted"
+    assert batch.raw([1]) == ["3\t\t\t\t-2.00\t0\t2.5"]
+    assert opened_.unknown_columns == ("other",)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "texts"),
+    [
+        ([1.0, 1.5, 1e16, float("nan")], pa.float64(), ["1", "1.5", "10000000000000000", "NaN"]),
+        ([0.1, 2.0], pa.float32(), ["0.1", "2"]),
+        (["a", "b"], pa.large_string(), ["a", "b"]),
+        (["a", "b"], pa.string_view(), ["a", "b"]),
+        ([b"\xe4\xb8\xad"], pa.binary(), ["中"]),
+        (["a", "a"], pa.dictionary(pa.int32(), pa.string()), ["a", "a"]),
+        ([dt.datetime(2026, 9, 1, 2, tzinfo=dt.UTC)], pa.timestamp("ms", "Asia/Shanghai"), ["2026-09-01 10:00:00"]),
+        ([dt.time(10, 30)], pa.time32("s"), ["10:30:00"]),
+        ([200], pa.uint8(), ["200"]),
+        ([None], pa.null(), [""]),
+    ],
+)
+def test_parquet_values(tmp_path: Path, values: list[Any], kind: pa.DataType, texts: list[str]) -> None:
+    table = pa.table({"code": ["k"] * len(values), "certno": ["c"] * len(values), "note": pa.array(values, kind)})
+    assert only(opened(parquet(tmp_path / "a", table), format="parquet")).frame["note"].to_list() == texts
+
+
+def test_parquet_identity_numbers_in_floating_point(tmp_path: Path) -> None:
+    table = pa.table({"code": ["A", "B", "C"], "certno": [4.4010119900101e17, 12345.0, None]})
+    batch = only(opened(parquet(tmp_path / "a", table), format="parquet"))
+    assert batch.sci["certno"].to_list() == [True, False, False]
+
+
+def test_parquet_bounds_and_damage(tmp_path: Path) -> None:
+    table = pa.table({"code": [str(i) for i in range(1000)], "certno": ["c"] * 1000})
+    path = parquet(tmp_path / "a", table)
+    content = path.read_bytes()
+    with pytest.raises(DeliveryRefused, match="row group") as refused:
+        opened(path, Settings(home=tmp_path, row_group_bytes=1000), format="parquet")
+    assert refused.value.codes == ["D_ARCHIVE"]
+    for broken in (
+        b"",
+        b"PAR1",
+        content[:-20],
+        content[:200] + bytes(200) + content[400:],
+        b"PAR1" + bytes(50) + b"PAR1",
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(DeliveryRefused) as refused:
+            list(opened(path, format="parquet").batches())
+        assert refused.value.codes == ["D_ARCHIVE"]
+
+
+def test_parquet_columns_that_cannot_be_text(tmp_path: Path) -> None:
+    table = pa.table({"code": [["a"]], "certno": ["c"]})
+    with pytest.raises(DeliveryRefused) as refused:
+        opened(parquet(tmp_path / "a", table), format="parquet")
+    assert refused.value.codes == ["D_HEADER"]
+    invalid = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xff"]).buffers())
+    with pytest.raises(DeliveryRefused) as refused:
+        list(opened(parquet(tmp_path / "b", pa.table({"code": invalid, "certno": ["c"]})), format="parquet").batches())
+    assert refused.value.codes == ["D_ENCODING"]
+
+
+def test_a_nul_is_a_wrong_row_in_any_format(tmp_path: Path) -> None:
+    table = pa.table({"code": ["A", "B\0", "C"], "certno": ["1", "2", "3"]})
+    batch = only(opened(parquet(tmp_path / "a", table), format="parquet"))
+    assert batch.frame["code"].to_list() == ["A", "C"]
+    assert batch.line.to_list() == [1, 3]
+    assert batch.ragged == [(2, "B\\0\t2")]
+    assert batch.raw([1]) == ["C\t3"]
+
+
+def test_batches_of_parquet_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.readers.parquet.ROWS", 400)
+    table = pa.table({"code": [str(i) for i in range(1000)], "certno": ["c"] * 1000})
+    batches = list(opened(parquet(tmp_path / "a", table, row_group_size=300), format="parquet").batches())
+    assert max(batch.frame.height for batch in batches) <= 400
+    assert pl.concat([batch.line for batch in batches]).to_list() == list(range(1, 1001))
