@@ -32,7 +32,7 @@ PATIENCE = timedelta(minutes=5)
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
-    default_args=ARGUMENTS,
+    default_args={**ARGUMENTS, "priority_weight": 50},  # a build does not queue behind a backlog of loads
     params={
         "month": Param(
             None,

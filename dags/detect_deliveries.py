@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import AssetAlias, AssetOrTimeSchedule, CronTriggerTimetable, dag, task
+from airflow.sdk import AssetAlias, AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from warehouse.wiring import ARGUMENTS, ARRIVED, INBOX, LEDGER, TIMEZONE
@@ -17,7 +17,7 @@ from warehouse.wiring import ARGUMENTS, ARRIVED, INBOX, LEDGER, TIMEZONE
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=30),
-    default_args=ARGUMENTS,
+    default_args={**ARGUMENTS, "priority_weight": 100},  # a look at the inbox does not queue behind loads
     tags=["ingest", "tier_1"],
     doc_md="""
     ### Find what arrived
@@ -55,17 +55,21 @@ def detect_deliveries() -> None:
 
         passes.load_one(Settings(), delivery["arrival_id"])
 
-    @task(outlets=[LEDGER], trigger_rule="all_done")
+    @task(outlets=[LEDGER])
     def wake_build(*, outlet_events: Any = None) -> None:
         """Wake a build where the ledger is ahead of the publication and no load is about to do so."""
         from ingest.settings import Settings
         from warehouse import passes
 
+        instance = get_current_context()["ti"]
+        if instance.get_dr_count(dag_id="build_warehouse", states=["queued", "running"]):
+            raise AirflowSkipException("A build is under way")
         if not passes.unpublished(Settings()):
             raise AirflowSkipException("Nothing that is not published, or loads will wake the build")
         outlet_events[LEDGER].add_partitions("ledger")
 
-    judge.expand(delivery=register()) >> wake_build()
+    # A teardown runs whatever became of the judged and does not hide a failed one from the state of the run.
+    judge.expand(delivery=register()) >> wake_build().as_teardown()
 
 
 detect_deliveries()
