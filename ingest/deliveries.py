@@ -521,7 +521,11 @@ class _Zip:
     """A zip: nothing is written but the listed files, each under a name of ours, with its bytes counted."""
 
     def __init__(self, source: Path | IO[bytes], limits: Settings) -> None:
-        size = source.stat().st_size if isinstance(source, Path) else source.seek(0, 2)
+        if isinstance(source, Path):
+            size = source.stat().st_size
+        else:
+            source.seek(0, 2)  # not every remote file says where it went
+            size = source.tell()
         self.limit = min(size * limits.archive_ratio, limits.archive_bytes)
         self.limits = limits
         self.written = 0

@@ -78,7 +78,7 @@ class ParquetTable(Table):
         kept_places = [place for place in range(batch.num_columns) if place not in self.header.dropped]
 
         def texts_of(wanted: Sequence[int]) -> list[str]:
-            rows = batch.select(kept_places).take(pa.array(list(wanted), pa.int64()))
+            rows = batch.select(kept_places).take(pl.Series(list(wanted), dtype=pl.Int64).to_arrow())
             columns = [rows.column(place).to_pylist() for place in range(rows.num_columns)]
             return [shown("\t".join(_shown_value(value) for value in row)) for row in zip(*columns, strict=True)]
 

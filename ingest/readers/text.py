@@ -547,7 +547,7 @@ class _Pass:
             return "skip"
 
         if not block:
-            return pa.table({name: pa.array([], kind) for name in names}), wrong
+            return pa.schema([(name, kind) for name in names]).empty_table(), wrong
         # Arrow would take a byte order mark for no text; one of ours saves one that is
         block = codecs.BOM_UTF8 + block if block.startswith(codecs.BOM_UTF8) else block
         parsed = pa_csv.read_csv(
