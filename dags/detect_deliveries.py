@@ -62,8 +62,8 @@ def detect_deliveries() -> None:
         from warehouse import passes
 
         instance = get_current_context()["ti"]
-        if instance.get_dr_count(dag_id="build_warehouse", states=["queued", "running"]):
-            raise AirflowSkipException("A build is under way")
+        if instance.get_dr_count(dag_id="build_warehouse", states=["queued"]):  # a running one may have planned
+            raise AirflowSkipException("A build is about to start")
         if not passes.unpublished(Settings()):
             raise AirflowSkipException("Nothing that is not published, or loads will wake the build")
         outlet_events[LEDGER].add_partitions("ledger")

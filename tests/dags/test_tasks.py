@@ -43,16 +43,16 @@ def test_register_wakes_only_the_sources_that_have_something(dagbag: Any, monkey
     assert judged == [{"arrival_id": 2, "name": "x"}, {"arrival_id": 3, "name": "y"}]
 
 
-@pytest.mark.parametrize(("unpublished", "building"), [(True, False), (True, True), (False, False)])
+@pytest.mark.parametrize(("unpublished", "queued"), [(True, False), (True, True), (False, False)])
 def test_detect_wakes_a_build_only_where_one_is_due(
-    dagbag: Any, monkeypatch: pytest.MonkeyPatch, unpublished: bool, building: bool
+    dagbag: Any, monkeypatch: pytest.MonkeyPatch, unpublished: bool, queued: bool
 ) -> None:
-    instance = SimpleNamespace(get_dr_count=lambda dag_id, states: int(building))
+    instance = SimpleNamespace(get_dr_count=lambda dag_id, states: int(queued and states == ["queued"]))
     wake = call(dagbag, "detect_deliveries", "wake_build")
     monkeypatch.setitem(wake.__globals__, "get_current_context", lambda: {"ti": instance})
     monkeypatch.setattr(passes, "unpublished", lambda settings: unpublished)
     accessors = events()
-    if unpublished and not building:
+    if unpublished and not queued:
         wake(outlet_events=accessors)
         assert accessors[wiring.LEDGER].partition_keys == {"ledger"}
     else:
