@@ -107,11 +107,8 @@ def run(inbox: Inbox = None) -> None:
     settings = _settings(inbox)
     with _progress() as progress:
         report = passes.run(settings, progress, on_outcome=_outcome)
-    counted = {status: sum(one.status == status for one in report.outcomes) for status in STYLE}
-    out.print(
-        f"{report.registered} packages new, {len(report.outcomes)} decided: "
-        + (", ".join(f"{number} {status}" for status, number in counted.items() if number) or "nothing to load")
-    )
+    counted = ", ".join(f"{number} {status}" for status, number in sorted(report.statuses.items()))
+    out.print(f"{report.registered} packages new, {len(report.outcomes)} decided: {counted or 'nothing to load'}")
     _published(report.plan, report.moved)
 
 
@@ -280,7 +277,7 @@ def status() -> None:
 
 def _table(conn: psycopg.Connection, title: str, query: str) -> None:
     with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query).fetchall()  # type: ignore[arg-type]
+        rows = cursor.execute(query).fetchall()
         names = [column.name for column in cursor.description or ()]
     if not rows:
         return
@@ -391,6 +388,48 @@ def pack(
         feed=feed,
     )
     out.print(f"{folder} is a delivery now: move it into the inbox.")
+
+
+@app.command()
+def sample(
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder to fill.")] = Path("inbox"),
+    seed: Annotated[int, typer.Option(help="Another seed gives other persons.")] = 1,
+    members: Annotated[int, typer.Option(help="Persons on the unions' registers.")] = 1_500,
+    settlements: Annotated[int, typer.Option(help="Settlements in all months and provinces.")] = 4_000,
+    first: Annotated[str, typer.Option(help="First month.")] = "2026-07",
+    months: Annotated[int, typer.Option(help="Number of months.", min=1)] = 3,
+    provinces: Annotated[str, typer.Option(help="Division codes of the senders.")] = "110000,350000,440000",
+    formats: Annotated[str, typer.Option(help="Of csv, txt, xlsx, parquet.")] = "csv,txt,xlsx,parquet",
+    clean: Annotated[bool, typer.Option("--clean", help="Without wrong rows and packages.")] = False,
+) -> None:
+    """Make synthetic deliveries, as untidy as real ones; no identity number can belong to anyone."""
+    from ingest import samples
+    from warehouse import passes
+
+    start = passes.parse_month(first)
+    numbers = range(start.year * 12 + start.month - 1, start.year * 12 + start.month - 1 + months)
+    made = samples.generate(
+        out_folder,
+        seed=seed,
+        provinces=provinces.split(","),
+        months=[f"{number // 12:04d}-{number % 12 + 1:02d}" for number in numbers],
+        members=members,
+        settlements=settlements,
+        dirty=not clean,
+        formats=formats.split(","),
+    )
+    out.print(f"{len(made)} packages in {out_folder}")
+
+
+# --- documentation ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def docs() -> None:
+    """Write the pages about models, columns and validation results, and say where they lie."""
+    from warehouse import docs as pages
+
+    out.print(f"{pages.refresh(_settings())}", soft_wrap=True)
 
 
 if __name__ == "__main__":

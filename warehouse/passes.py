@@ -31,6 +31,7 @@ class PassReport:
 
     registered: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
+    statuses: dict[str, int] = field(default_factory=dict)  # of these packages, once all were loaded
     plan: BuildPlan | None = None
     moved: publication.Moved | None = None
 
@@ -228,5 +229,12 @@ def run(settings: Settings, progress: Progress, on_outcome: Callable[[Outcome], 
         progress("load", arrival.name, number, len(arrivals))
         report.outcomes.append(load_one(settings, arrival.arrival_id))
         on_outcome(report.outcomes[-1])
+    with opened(settings) as conn:  # a later one may have superseded an earlier one
+        report.statuses = dict(
+            conn.execute(
+                "SELECT status, count(*) FROM ops.arrival WHERE arrival_id = ANY(%s) GROUP BY status",
+                [[one.arrival_id for one in report.outcomes]],
+            ).fetchall()
+        )
     report.plan, report.moved = build_and_publish(settings, progress)
     return report
