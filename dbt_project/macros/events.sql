@@ -6,8 +6,8 @@
    looked up among all deliveries. Rows with is_current false were touched by an earlier, unfinished attempt: their old
    values matter to what is built on the fact, the fact itself is not concerned. #}
 {% macro touched_events(staging, fact, source, keys, remember) %}
-{%- set standing = previous(fact) -%}
-{%- set key_list = keys | join(', ') -%}
+-- depends_on: {{ ref('int_delivery_changed') }}
+{% set standing = previous(fact) %}
 with
 
 arrived as (
