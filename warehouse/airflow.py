@@ -103,7 +103,7 @@ def _bring_up(settings: Settings, home: Path, console: Console, stop: threading.
     page = Page(place)
     while not page.is_up():
         services.revive(console)
-        if time.monotonic() - services.started > START_SECONDS:
+        if time.time() - services.since > START_SECONDS:
             raise WarehouseError(f"Airflow does not answer; see {home / 'logs'}")
         if stop.wait(0.5):
             break
@@ -296,7 +296,7 @@ class Services:
     place: Place
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     restarts: int = 0
-    started: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.time)
 
     def start(self) -> None:
         """Start all of them."""
@@ -413,7 +413,7 @@ def _watch(settings: Settings, services: Services, console: Console, stop: threa
     """Tell what happens until told to stop, or until nothing more is to do."""
     place = services.place
     page = Page(place)
-    news = News(settings, console)
+    news = News(settings, console, since=services.since)
     _welcome(settings, place, console)
     rest_since: float | None = None
     while not stop.wait(1):
@@ -449,10 +449,10 @@ class News:
         "withdrawn": "dim",
     }
 
-    def __init__(self, settings: Settings, console: Console) -> None:
+    def __init__(self, settings: Settings, console: Console, since: float) -> None:
         self._settings = settings
         self._console = console
-        self._since = time.time()
+        self._since = since
         self._dsn = server.ensure_running(settings)
         self._told: dict[int, str] = {row[0]: row[2] for row in self._decided()}
         self._publication: int = self._query("SELECT coalesce(max(publication_id), 0) FROM ops.publication")[0][0]
@@ -482,14 +482,14 @@ class News:
         ):
             self._publication = number
             self._console.print(f"[bold green]published [/] no. {number} from {schema}: {count} deliveries count in it")
-        for run in page.runs(state="failed", run_after_gte=_iso(self._since)):
+        for run in page.runs(state="failed", end_date_gte=_iso(self._since)):
             if run["dag_run_id"] not in self._failed:
                 self._failed.add(run["dag_run_id"])
                 self._console.print(f"[red]failed    [/] {run['dag_id']} {run['dag_run_id']}: see the page")
 
     def is_at_rest(self, page: Page) -> bool:
         """Whether the inbox was scanned since the start, and no DAG run is under way."""
-        scanned = page.runs("detect_deliveries", state="success", run_after_gte=_iso(self._since - 60))
+        scanned = page.runs("detect_deliveries", state="success", start_date_gte=_iso(self._since))
         return bool(scanned) and not page.runs(state=["queued", "running"])
 
     def conclude(self) -> None:

@@ -1,0 +1,154 @@
+"""Airflow really running: one start for all checks, in the order of a working day. Then a second start, once."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import packages
+from tests.serving import START_SECONDS, Serving, home_of_its_own
+from warehouse import server
+
+#: A package dropped in while Airflow serves is in the published figures within this.
+PROMISE_SECONDS = 90
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+def member(inbox: Path, month: int, sender: str = "440000", numbers: range = range(1, 6)) -> str:
+    """A membership register of five persons; returns its name."""
+    name = f"membership-{sender}-2026-{month:02d}"
+    packages.snapshot(
+        inbox,
+        name,
+        numbers,
+        sender=sender,
+        period=f"2026-{month:02d}",
+        created=f"2026-{month + 1:02d}-03T08:00:00+08:00",
+    )
+    return name
+
+
+def put(inbox: Path, package: Path) -> None:
+    """Hand a package over as a sender does: all at once."""
+    package.rename(inbox / package.name)
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Serving]:
+    with home_of_its_own() as home:
+        inbox = home / "inbox-of-the-test"
+        for month in (6, 7):
+            for sender in ("440000", "350000"):
+                member(inbox, month, sender)
+        packages.write(inbox, "training-440000-2026-07", {"enrolment": [packages.enrolment(n) for n in range(1, 4)]})
+        packages.write(inbox, "unknown-1", {"enrolment": []}, source="weather")
+        packages.write(
+            inbox,
+            "fault-hash",
+            {"enrolment": [packages.enrolment(1)]},
+            resources={"enrolment": {"hash": "sha256:" + "0" * 64}},
+        )
+        running = Serving(home, inbox)
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def test_a_burst_is_decided_and_published_by_two_builds_at_most(serving: Serving) -> None:
+    serving.wait(lambda: "page " in serving.said, START_SECONDS)
+    serving.wait(lambda: len(serving.published()) == 5, 300)
+    serving.wait(serving.at_rest, 120)
+    assert serving.publications() <= 2
+    decided = dict(serving.query("SELECT name, status FROM ops.delivery"))
+    assert decided.pop("fault-hash") == decided.pop("unknown-1") == "refused"
+    assert set(decided.values()) == {"accepted"}
+    assert "accepted" in serving.said
+    assert "fault-hash  D_HASH" in serving.said
+    assert "published" in serving.said
+    assert f"database  {server.database_dsn(serving.settings, 'warehouse')}" in serving.said
+    assert (serving.settings.root / "docs" / "index.html").exists()
+
+
+def test_every_model_is_a_task_that_ended_well(serving: Serving) -> None:
+    (run,) = serving.call("GET", "dags/build_warehouse/dagRuns?state=success&order_by=run_after&limit=1")["dag_runs"]
+    tasks = serving.call("GET", f"dags/build_warehouse/dagRuns/{run['dag_run_id']}/taskInstances?limit=500")
+    shown = {one["task_id"]: one["state"] for one in tasks["task_instances"] if one["task_id"].startswith("models.")}
+    assert "models.marts.union_coverage_month" in shown
+    assert set(shown.values()) == {"success"}
+
+
+def test_a_package_dropped_in_is_published_in_time(serving: Serving) -> None:
+    name = member(serving.settings.root / "elsewhere", 8)
+    start = time.monotonic()
+    put(serving.inbox, serving.settings.root / "elsewhere" / name)
+    serving.wait(lambda: name in serving.published(), PROMISE_SECONDS)
+    assert time.monotonic() - start < PROMISE_SECONDS
+    figure = serving.query("SELECT sum(members) FROM marts.union_coverage_month WHERE month = '2026-08-01'")
+    assert figure[0][0] == 5  # the same five persons stand in both senders' registers
+    serving.wait(serving.at_rest, 120)
+
+
+def run_build(serving: Serving, month: str | None) -> dict[str, str]:
+    """Trigger ``build_warehouse`` by its form; returns the states of its own tasks at the end."""
+    run = serving.call(
+        "POST", "dags/build_warehouse/dagRuns", {"logical_date": None, "conf": {"month": month} if month else {}}
+    )["dag_run_id"]
+    path = f"dags/build_warehouse/dagRuns/{run}"
+    serving.wait(lambda: serving.call("GET", path)["state"] in ("success", "failed"), 240)
+    tasks = serving.call("GET", f"{path}/taskInstances?limit=500")["task_instances"]
+    return {one["task_id"]: one["state"] for one in tasks if "." not in one["task_id"]}
+
+
+def test_a_build_with_nothing_new_ends_before_dbt(serving: Serving) -> None:
+    before = serving.publications()
+    assert set(run_build(serving, None).values()) == {"skipped"}
+    assert serving.publications() == before
+
+
+def test_a_month_is_rebuilt_from_the_form(serving: Serving) -> None:
+    before = serving.publications()
+    assert set(run_build(serving, "2026-07").values()) == {"success"}
+    assert serving.publications() == before + 1
+
+
+def test_one_delivery_is_run_again_from_the_page(serving: Serving) -> None:
+    (run,) = serving.call("GET", "dags/load_training/dagRuns?state=success&order_by=run_after&limit=1")["dag_runs"]
+    path = f"dags/load_training/dagRuns/{run['dag_run_id']}/taskInstances"
+    mapped = serving.call("GET", f"{path}/load/listMapped")["task_instances"]
+    named = {one["rendered_map_index"]: one for one in mapped}
+    assert {"training-440000-2026-07", "fault-hash"} <= set(named)
+    index = named["fault-hash"]["map_index"]
+    serving.call(
+        "POST",
+        "dags/load_training/clearTaskInstances",
+        {"dry_run": False, "dag_run_id": run["dag_run_id"], "task_ids": [["load", index]], "only_failed": False},
+    )
+    again = f"{path}/load/{index}"
+    serving.wait(lambda: (one := serving.call("GET", again))["try_number"] == 2 and one["state"] == "success", 120)
+    serving.wait(serving.at_rest, 120)
+    status = dict(serving.query("SELECT name, status FROM ops.delivery"))
+    assert status["fault-hash"] == "refused"
+
+
+def test_ctrl_c_leaves_nothing_running(serving: Serving) -> None:
+    members = serving.members()
+    assert len(members) > 4
+    serving.stop(signal.SIGINT)
+    assert not [process for process in members if psutil.pid_exists(process.pid) and process.is_running()]
+    assert not server.is_running(serving.settings)
+
+
+def test_once_ends_by_itself_and_changes_nothing(serving: Serving) -> None:
+    again = Serving(serving.settings.root, serving.inbox, "--once")
+    try:
+        assert again.process.wait(timeout=START_SECONDS + 120) == 0, again.said
+    finally:
+        again.stop()
+    assert "accepted" not in again.said
+    assert "published" not in again.said
+    assert not server.is_running(serving.settings)
