@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from ingest.contracts import Contracts, Feed, load
-from ingest.errors import RowCode
+from ingest.errors import RowCode, WarehouseError
 from ingest.samples import files, medical, membership, training
 from ingest.samples.draws import Draws
 from ingest.samples.faults import Fault, faults, spoil
@@ -86,7 +86,11 @@ def generate(
 
     Returns:
         The packages, in the order written.
+
+    Raises:
+        WarehouseError: An argument is of no use, or a package of that name already lies there.
     """
+    _check(provinces, months, members, formats)
     contracts = contracts or load()
     writer = _Sender(
         out=out,
@@ -105,6 +109,25 @@ def generate(
     out.mkdir(parents=True, exist_ok=True)
     written = [writer.deliver(delivery) for delivery in _plan(writer.world, contracts)]
     return written + (_mishaps(writer) if dirty else [])
+
+
+def _check(provinces: Sequence[str], months: Sequence[str], members: int, formats: Sequence[str]) -> None:
+    if not provinces or not all(len(code) == 6 and code.isdecimal() for code in provinces):
+        raise WarehouseError("provinces are division codes of six digits, such as 350000")
+    if len(set(provinces)) < len(provinces):
+        raise WarehouseError("a province is named twice")
+    if not months:
+        raise WarehouseError("at least one month is needed")
+    try:
+        numbers = [day.year * 12 + day.month for day in (date.fromisoformat(f"{month}-01") for month in months)]
+    except ValueError as error:
+        raise WarehouseError("months are written YYYY-MM") from error
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise WarehouseError("months come in order and without gaps")
+    if members < 1:
+        raise WarehouseError("at least one person is needed")
+    if unknown := set(formats) - set(FORMATS):
+        raise WarehouseError(f"no sender writes {', '.join(sorted(unknown))}: formats are {', '.join(FORMATS)}")
 
 
 def _plan(world: World, contracts: Contracts) -> Iterator[_Delivery]:
@@ -135,10 +158,13 @@ class _Sender:
     formats: tuple[str, ...]
     dirty: bool
     spoilt: Counter[str] = field(default_factory=Counter)  # faults made so far, by feed
+    possible: dict[str, list[Fault]] = field(default_factory=dict)  # by feed
 
     def deliver(self, delivery: _Delivery) -> Path:
         """Writes one package: its files, then its manifest."""
         folder = self.out / delivery.name
+        if folder.exists() or folder.with_name(folder.name + ".zip").exists():
+            raise WarehouseError(f"{folder} already exists: nothing that was delivered is overwritten")
         folder.mkdir(parents=True)
         resources = list(
             chain.from_iterable(
@@ -203,7 +229,9 @@ class _Sender:
 
     def _spoil(self, feed: Feed, frame: pl.DataFrame, *, ragged_too: bool) -> tuple[pl.DataFrame, list[list[str]]]:
         """Makes a few rows wrong; each file goes on in the feed's list of faults where the one before ended."""
-        possible = [fault for fault in faults(feed) if ragged_too or fault.code is not RowCode.COLUMNS]
+        if feed.table not in self.possible:
+            self.possible[feed.table] = faults(feed)
+        possible = [fault for fault in self.possible[feed.table] if ragged_too or fault.code is not RowCode.COLUMNS]
         left = min(frame.height * _WRONG // 100, _MOST)
         wanted: list[Fault] = []
         while left > 0:

@@ -20,7 +20,7 @@ DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%-m/%-d", "%Y.%-m.%-d", "%Y年%-m月%-d日")
 _TIMES = {"%Y%m%d": "%Y%m%d%H%M%S", "%Y/%-m/%-d": "%Y/%m/%d %H:%M:%S", "%Y.%-m.%-d": "%Y-%m-%dT%H:%M:%S"}
 _FLAGS = (("0", "1"), ("否", "是"), ("N", "Y"), ("false", "true"))
 _EMPTY = ("", "", "null", "NULL", "-", "无", "#N/A")
-_SHEET_CELLS = 15_000  # above this senders do not send a sheet, unless they send nothing else
+_SHEET_CELLS = 8_000  # above this senders do not send a sheet, unless they send nothing else
 _OLD_NUMBER = r"^([0-9]{6})19([0-9]{9})[0-9X]$"
 
 
@@ -114,13 +114,18 @@ def render(feed: Feed, rows: Rows, draws: Draws, style: Style) -> pl.DataFrame:
     Raises:
         KeyError: The contract takes a value that the rows do not have.
     """
-    columns = {}
-    for column in feed.columns:
-        value = _value(column, rows, draws)
-        if style.untidy:
-            value = _doubtful(column, value, rows.index, draws)
-        columns[column.name] = _text(column, value, style)
-    frame = pl.DataFrame(columns).with_columns(pl.lit("x").alias(name) for name in style.more)
+    values = {column.name: _value(column, rows, draws) for column in feed.columns}
+    if style.untidy:
+        loose = _loose(feed)
+        values |= {
+            column.name: _doubtful(column, values[column.name], rows.index, draws, loose=column.name in loose)
+            for column in feed.columns
+        }
+    frame = pl.DataFrame(values)
+    frame = frame.select(
+        *(_text(column, frame.schema[column.name], style) for column in feed.columns),
+        *(pl.lit("x").alias(name) for name in style.more),
+    )
     return _untidy(feed, frame, rows.index, draws, style) if style.untidy else frame
 
 
@@ -158,10 +163,18 @@ def _drawn(column: Column, index: Index, draws: Draws) -> pl.Series:
             return text.str.head(column.max_length or 40)
 
 
-def _doubtful(column: Column, value: pl.Series, index: Index, draws: Draws) -> pl.Series:
-    """Here and there a value that is remarked upon, not rejected: at odds with the number, a filler, a wrong phone."""
-    some = pl.Series(draws.share(f"doubtful/{column.name}", index) < 0.004) & value.is_not_null()
-    if column.sample == "person.sex":
+def _loose(feed: Feed) -> set[str]:
+    """Columns, one a soft identity, that may be off without a row being wrong."""
+    held = {name for rule in feed.sums if rule.hard for name in (*rule.left, *rule.right)}
+    soft = [rule for rule in feed.sums if not rule.hard and rule.op == "="]
+    return {next(name for name in rule.right if name not in held) for rule in soft}
+
+
+def _doubtful(column: Column, value: pl.Series, index: Index, draws: Draws, *, loose: bool) -> pl.Series:
+    """Here and there a value that is remarked upon, not rejected: at odds with the number or sum, a filler, a phone."""
+    if loose:
+        other = value + 100 * (value > 0).cast(pl.Int64)  # a reversal's amounts are left alone
+    elif column.sample == "person.sex":
         other = value.replace({"1": "2", "2": "1"})
     elif column.sample == "person.birth":
         other = value.dt.offset_by("1d")
@@ -171,46 +184,50 @@ def _doubtful(column: Column, value: pl.Series, index: Index, draws: Draws) -> p
         other = pl.Series([date(1900, 1, 1)]).new_from_index(0, len(value))
     else:
         return value
+    often = 0.03 if column.kind is Kind.MOBILE else 0.01
+    some = pl.Series(draws.share(f"doubtful/{column.name}", index) < often) & value.is_not_null()
     return other.zip_with(some, value)
 
 
-def _text(column: Column, value: pl.Series, style: Style) -> pl.Series:
-    if value.dtype == pl.String:
-        if style.labels and column.kind is Kind.CODE and column.code_list is not None and column.code_match == "exact":
-            value = value.replace(dict(column.code_list.codes))
-    else:
+def _text(column: Column, kind: pl.DataType, style: Style) -> pl.Expr:
+    """The text of a column of values."""
+    value = pl.col(column.name)
+    if kind != pl.String:
         value = _WRITERS.get(column.kind, _as_text)(value, style)
-    return value.fill_null("" if style.plain else style.empty)
+    elif style.labels and column.kind is Kind.CODE and column.code_list is not None and column.code_match == "exact":
+        value = value.replace(dict(column.code_list.codes))
+    return value.fill_null("" if style.plain else style.empty).alias(column.name)
 
 
-def _as_text(value: pl.Series, style: Style) -> pl.Series:  # noqa: ARG001 - one of several
+def _as_text(value: pl.Expr, style: Style) -> pl.Expr:  # noqa: ARG001 - one of several
     return value.cast(pl.String)
 
 
-def _date(value: pl.Series, style: Style) -> pl.Series:
+def _date(value: pl.Expr, style: Style) -> pl.Expr:
     return value.dt.strftime(style.dates)
 
 
-def _time(value: pl.Series, style: Style) -> pl.Series:
+def _time(value: pl.Expr, style: Style) -> pl.Expr:
     return value.dt.strftime(_TIMES.get(style.dates, "%Y-%m-%d %H:%M:%S"))
 
 
-def _flag(value: pl.Series, style: Style) -> pl.Series:
-    return pl.Series(style.flags, dtype=pl.String).gather(value.cast(pl.UInt8))
+def _flag(value: pl.Expr, style: Style) -> pl.Expr:
+    no, yes = style.flags
+    return pl.when(value).then(pl.lit(yes)).when(value.is_not_null()).then(pl.lit(no))
 
 
-def _money(value: pl.Series, style: Style) -> pl.Series:
+def _money(value: pl.Expr, style: Style) -> pl.Expr:
     scale = 6 if style.wanyuan else 2
     size = value.abs()
     whole = (size // 10**scale).cast(pl.String)
     if style.thousands:
         for _ in range(4):
             whole = whole.str.replace(r"(\d)(\d{3})(,|$)", "${1},${2}${3}")
-    sign = pl.Series(["", "-"]).gather((value < 0).cast(pl.UInt8))
-    return sign + whole + "." + (size % 10**scale).cast(pl.String).str.zfill(scale)
+    part = (size % 10**scale).cast(pl.String).str.zfill(scale)
+    return pl.concat_str(pl.when(value < 0).then(pl.lit("-")).otherwise(pl.lit("")), whole, pl.lit("."), part)
 
 
-_WRITERS: dict[Kind, Callable[[pl.Series, Style], pl.Series]] = {
+_WRITERS: dict[Kind, Callable[[pl.Expr, Style], pl.Expr]] = {
     Kind.DATE: _date,
     Kind.DATETIME: _time,
     Kind.FLAG: _flag,
