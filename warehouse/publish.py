@@ -115,17 +115,19 @@ def move(
         count_rows(conn, build, present), tuple(str(relation) for relation in standing if relation not in wanted)
     )
     retrying = Retrying(
-        # A wait that ends by our own lock_timeout never becomes a reader's deadlock error.
         retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
-        wait=wait_random_exponential(multiplier=0.05, max=2),
+        wait=wait_random_exponential(multiplier=0.01, max=0.5),
         stop=stop_after_delay(patience),
     )
     try:
         for attempt in retrying:
             with attempt, conn.transaction():
+                # Many short turns: a reader who asks for the views in another order than ours would wait for us while
+                # we wait for him. Our turn ends long before that becomes his deadlock error, and new readers hardly
+                # notice that they queue behind us.
                 conn.execute(
                     "SELECT set_config('lock_timeout',"
-                    " (SELECT (setting::integer / 4)::text FROM pg_settings WHERE name = 'deadlock_timeout'), true)"
+                    " (SELECT (setting::integer / 20)::text FROM pg_settings WHERE name = 'deadlock_timeout'), true)"
                 )
                 for relation in wanted:  # always in name order: two publications cannot lock each other out
                     conn.execute(definitions[relation])
