@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ _CREATED = {"membership": "T08:15:00+08:00", "training": "T09:00:00+08:00", "med
 _DAYS_AFTER = {"membership": 3, "training": 6, "medical": 7}
 #: Of a hundred rows at most this many are made wrong, below the share that refuses a delivery; and at most so many.
 _WRONG, _MOST = 4, 60
+#: Up to so many rows of a feed are looked at before they are written; how many more there are is not known.
+_FEW, _MANY = 4_000, 10**9
 
 
 @dataclass(frozen=True)
@@ -194,13 +196,14 @@ class _Sender:
         rows = (
             part for part in teller(self.world, delivery.province, delivery.month, delivery.snapshot) if len(part.index)
         )
-        head = list(islice(rows, 8))
+        head: list[Rows] = []
+        while sum(len(part.index) for part in head) <= _FEW and (part := next(rows, None)) is not None:
+            head.append(part)
         told = sum(len(part.index) for part in head)
-        if not told and not (delivery.snapshot and feed.required_in_snapshot):
+        if told > _FEW:
+            yield self._file(folder, delivery, feed, feed.name, chain(head, rows), rows=_MANY)
             return
-        whole = next(rows, None)
-        if whole is not None:
-            yield self._file(folder, delivery, feed, feed.name, chain(head, [whole], rows), rows=10**9)
+        if not told and not (delivery.snapshot and feed.required_in_snapshot):
             return
         if told < 60 or not self.dirty or self._below(f"split/{delivery.name}/{feed.name}", 2):
             yield self._file(folder, delivery, feed, feed.name, head, rows=told)
