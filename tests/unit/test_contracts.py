@@ -159,9 +159,7 @@ def test_columns_of_the_national_tables_that_nobody_needs_are_dropped() -> None:
     assert not any(one.dropped & one.headers.keys() for one in FEEDS)
 
 
-@pytest.mark.parametrize(
-    "header", ["证件号码", " CERTNO\t", "certNo", "\ufeff证件号码", "证件 号码"]
-)
+@pytest.mark.parametrize("header", ["证件号码", " CERTNO\t", "certNo", "\ufeff证件号码", "证件 号码"])
 def test_headers_match_without_case_blanks_and_tabs(header: str) -> None:
     assert feed("membership_member").headers[header_key(header)] == "certno"
 
