@@ -357,12 +357,20 @@ def _invoke(
     if result.exception is not None:
         raise WarehouseError(f"dbt could not do its work: {result.exception}") from result.exception
     failed = [
-        f"{one.node.name}: {(one.message or one.status).strip().splitlines()[0]}"
+        f"{one.node.name}: {_brief(one.message) or one.status}"
         for one in result.result.results
         if one.status in ("error", "fail", "runtime error")
     ]
     shown = " | ".join(failed[:8]) + (f" | and {len(failed) - 8} more" if len(failed) > 8 else "")
     raise WarehouseError(f"dbt: {len(failed)} failed, nothing is published: {shown} (log: {folder / 'logs'})")
+
+
+def _brief(message: str | None) -> str | None:
+    """What went wrong in one line; the further lines of a database error may quote a row."""
+    lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
+    if lines and lines[0].startswith("Database Error"):
+        lines = lines[1:] or lines
+    return lines[0][:500] if lines else None
 
 
 def _listener(on_node: OnNode) -> Callable[[Any], None]:
@@ -399,8 +407,7 @@ def record(conn: psycopg.Connection, plan: BuildPlan, results: Path) -> None:
             one["status"],
             one.get("failures"),
             one["execution_time"],
-            # Further lines of a database error may quote a row.
-            (one.get("message") or "").strip().splitlines()[0][:500] if (one.get("message") or "").strip() else None,
+            _brief(one.get("message")),
             content["metadata"]["generated_at"],
         )
         for one in content["results"]

@@ -5,6 +5,7 @@ what is wrong and 1. No command shows a stack trace for something a person can m
 """
 
 import csv
+import logging
 import os
 import sys
 import warnings
@@ -47,6 +48,7 @@ def main() -> None:
     """Entry of the command ``warehouse``."""
     # Deprecations inside the libraries are nothing that a person at the keyboard can mend.
     warnings.simplefilter("ignore")
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     try:
         app()
@@ -88,6 +90,7 @@ def _progress() -> Iterator[Any]:
         TextColumn("{task.description}"),
         console=out,
         transient=True,
+        disable=not out.is_terminal,
     ) as bar:
         tasks: dict[str, Any] = {}
 

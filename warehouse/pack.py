@@ -16,7 +16,7 @@ from ingest.errors import DeliveryRefused, WarehouseError
 from ingest.readers import open_table
 from ingest.settings import Settings
 
-_TEXT = ("csv", "tsv")
+_TEXT = ("csv", "tsv", "txt")
 _DELIMITERS = (",", "\t", ";", "|")
 _BLOCK = 1 << 20
 
@@ -62,7 +62,10 @@ def pack(
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower().lstrip(".") in FORMATS)
     if not files:
         raise WarehouseError(f"{place} holds no {', '.join(sorted(FORMATS))} file.")
-    resources = [_resource(path, folder, known, settings, source, feed) for path in files]
+    resources = [
+        {"name": f"file-{number}"} | _resource(path, folder, known, settings, source, feed)
+        for number, path in enumerate(files, start=1)
+    ]
     feeds = {one.name: one for one in known.of_source(source)}
     major = max(version for one in resources for version in feeds[str(one["feed"])].versions)
     manifest = {
@@ -107,7 +110,7 @@ def _resource(
     for block in _blocks(path):
         digest.update(block)
     description = Resource(
-        name=path.stem.lower(),
+        name="",
         feed="",
         path=path.relative_to(folder).as_posix(),
         format=format_,
@@ -115,7 +118,6 @@ def _resource(
     )
     chosen, dialect = _guess(path, description, known, settings, source, feed)
     entry: dict[str, object] = {
-        "name": "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in description.name),
         "feed": chosen.name,
         "path": description.path,
         "bytes": path.stat().st_size,
