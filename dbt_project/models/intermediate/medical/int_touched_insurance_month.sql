@@ -52,7 +52,7 @@ new_month as (
     where
         stood.first_month is null
         or covered.month not between stood.first_month and stood.last_month
-        or covered.month in (select unnest(months_asked) from {{ ref('stg_ops__build') }})
+        or covered.month in (select unnest(months_asked) from {{ ref('int_build') }})
 ),
 
 touched as (
@@ -74,7 +74,7 @@ touched as (
         month < (select min(month) from covered)
         or month > (select max(month) from covered)
         or not exists (select 1 from covered)
-        or month in (select unnest(months_asked) from {{ ref('stg_ops__build') }})
+        or month in (select unnest(months_asked) from {{ ref('int_build') }})
     {{ carried_over(['month', 'person_key']) }}
 ),
 {%- endif %}
@@ -85,7 +85,7 @@ final as (
         touched.person_key,
         build.generation
     from touched
-    cross join {{ ref('stg_ops__build') }} as build
+    cross join {{ ref('int_build') }} as build
 )
 
 select * from final

@@ -88,7 +88,7 @@ final as (
         touched.*,
         build.generation
     from touched
-    cross join {{ ref('stg_ops__build') }} as build
+    cross join {{ ref('int_build') }} as build
 )
 
 select * from final
