@@ -26,7 +26,9 @@ CELLS = 64_000_000  # a full sheet of 60 columns; a library holds the rectangle,
 EXPANDED = 4 * 1024**3  # bytes of an xlsx unpacked
 SEARCHED = 200  # rows in which the header is looked for
 CHUNK = 4 * 1024 * 1024
-REFERENCE = re.compile(rb"""\br=["']([A-Z]{1,3})([0-9]{1,7})["']""")
+REFERENCE = re.compile(rb"""=[\s"']{1,8}([A-Za-z]{1,3})([0-9]{1,7})["'\s]""")
+#: A column that a sheet with all its rows cannot have within the bound: from BJ (62) on.
+BEYOND = re.compile(rb"""=[\s"']{1,8}(?:[Bb][J-Zj-z]|[C-Zc-z][A-Za-z]|[A-Za-z]{3})[0-9]""")
 
 TOTAL = re.compile(r"(本页|本表|本月|本年)?(合计|小计|总计|共计|累计)([:：(（].*)?")
 NOTES = re.compile(r"(填表说明|填报说明|填写说明)|(说明|注|备注)[:：]")
@@ -47,7 +49,7 @@ class SheetTable(Table):
         self.feed = feed
         self.limits = limits
         self.rows_skipped = 0
-        sheet = self._sheet()
+        self.sheet = sheet = self._sheet()
         head = [list(row) for _, row in zip(range(SEARCHED), self._rows(sheet), strict=False)]
         self.first, cells = self._find_header(head, _vertical_merges(sheet))
         if resource.dialect.header:
@@ -119,18 +121,23 @@ class SheetTable(Table):
 
     def _measure_part(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> int:
         """The true size of a part; refuses one whose cells span too big a rectangle."""
-        size, columns, last_row, tail = 0, 0, 0, b""
+        size, wide, tail = 0, False, b""
         with archive.open(entry) as stream:
             while chunk := stream.read(CHUNK):
                 size += len(chunk)
                 if size > limit:
                     self._refuse("the workbook expands to more than is allowed")
-                if not entry.filename.endswith(".xml") or b"haredStrings" in entry.filename.encode():
-                    continue
+                wide = wide or BEYOND.search(tail + chunk) is not None
+                tail = chunk[-32:]
+        if not wide:  # however many rows it has, they are within bounds
+            return size
+        columns, last_row, tail = 0, 0, b""
+        with archive.open(entry) as stream:
+            while chunk := stream.read(CHUNK):
                 found = set(REFERENCE.findall(tail + chunk))
                 tail = chunk[-32:]
                 columns = max([columns, *(_column_number(letters) for letters in {letters for letters, _ in found})])
-                last_row = max([last_row, *(int(row) for _, row in found)])
+                last_row = max([last_row, *(int(row) for row in {row for _, row in found})])
                 if columns * last_row > CELLS:
                     self._refuse(f"the sheet spans {last_row} rows and {columns} columns; delete the empty ones")
         return size
@@ -201,14 +208,14 @@ class SheetTable(Table):
         held: list[Cells] = []
         lines: list[int] = []
         notes = False
-        for number, row in enumerate(self._rows(self._sheet()), 1):
+        for number, row in enumerate(self._rows(self.sheet), 1):
             if number <= self.first:
                 continue
-            texts = [cell for cell in row if isinstance(cell, str) and cell.strip()]
-            filled = sum(bool(text_of(cell)) for cell in row)
+            filled = len(row) - row.count("")
             if not filled:
                 continue
-            first = "".join(texts[0].split()) if texts else ""
+            first = next((cell for cell in row if isinstance(cell, str) and cell.strip()), "")
+            first = "".join(first.split())
             alone = filled == 1
             if TOTAL.fullmatch(first) or _is_note(first, alone) or (notes and alone):
                 notes = notes or _is_note(first, alone)
@@ -225,10 +232,14 @@ class SheetTable(Table):
     def _batch(self, rows: list[Cells], lines: list[int]) -> RawBatch:
         columns: dict[str, list[str]] = {}
         sci: dict[str, pl.Series] = {}
+        by_place = list(zip(*rows, strict=True))  # all rows of a sheet are equally long
         for name, place in self.header.places.items():
             column = self.feed.by_name[name]
-            cells = [row[place] if place < len(row) else "" for row in rows]
-            columns[name] = [cell_text(cell, column) for cell in cells]
+            cells = by_place[place] if place < len(by_place) else ("",) * len(rows)
+            if column.kind in (Kind.DATE, Kind.DATETIME):
+                columns[name] = [cell_text(cell, column) for cell in cells]
+            else:
+                columns[name] = [cell if type(cell) is str else text_of(cell) for cell in cells]
             if column.kind is Kind.CERTNO:
                 marks = [
                     isinstance(cell, (int, float)) and not isinstance(cell, bool) and abs(cell) >= SPREADSHEET_DIGITS
@@ -293,7 +304,7 @@ def _vertical_merges(sheet: python_calamine.CalamineSheet) -> set[tuple[int, int
 def _column_number(letters: bytes) -> int:
     """The number of a column from its letters: A is 1."""
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * 26 + letter - 64
     return number
 
