@@ -75,7 +75,7 @@ def sqlalchemy_url(dsn: str) -> str:
         password=str(parts["password"]) if parts.get("password") else None,
         # Great Expectations wants to see a host even where a socket is meant.
         host="localhost" if socket or not host else host,
-        port=int(parts["port"]) if parts.get("port") else None,
+        port=int(str(parts["port"])) if parts.get("port") else None,
         database=str(parts["dbname"]) if parts.get("dbname") else None,
         query={"host": host} if socket else {},
     )
