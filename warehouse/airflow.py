@@ -172,6 +172,7 @@ class Place:
             "api__port": port,
             "api__base_url": address,
             "api__workers": 1,
+            "api__instance_name": "工会智慧数据库",
             "api__secret_key": kept["page"],
             "api_auth__jwt_secret": kept["jwt"],
             # The files change with a new version of the project only; parsing costs what the loads need.

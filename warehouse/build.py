@@ -304,11 +304,42 @@ def run(
                 *([_result_listener(on_result)] if on_result else []),
             ]
             _invoke(command, folder, environment(dsn, settings), variables=plan["vars"], listeners=listeners)
+        except WarehouseError as error:
+            raise WarehouseError(f"Nothing is published. {error}") from error
         finally:
             if results.exists():
                 with connect(dsn) as conn:
-                    record(conn, plan, results)
+                    record(conn, plan["build"], plan["token"], results)
         _keep_manifest(settings, folder)
+
+
+def check_published(dsn: str, settings: Settings, on_node: OnNode | None = None) -> str | None:
+    """Run all data tests over everything that is published, not only over what changed; changes nothing.
+
+    Returns:
+        The build that was tested, None when nothing is published.
+
+    Raises:
+        WarehouseError: A test failed (results stand in ``ops.dbt_result``).
+    """
+    # Holding the lock, so that no build begins in the schema under test.
+    with exclusive(dsn), connect(dsn) as conn:
+        row = conn.execute("SELECT build FROM ops.publication WHERE is_current").fetchone()
+        if row is None:
+            return None
+        build, token = str(row[0]), secrets.token_hex(8)
+        folder = target(settings, f"check_{build}")
+        variables = {"build": build, "full_tests": True}
+        listeners = [_listener(on_node)] if on_node else []
+        results = folder / "run_results.json"
+        results.unlink(missing_ok=True)
+        try:
+            command = ["test", *DBT_FLAGS, "--threads", str(settings.dbt_threads)]
+            _invoke(command, folder, environment(dsn, settings), variables=variables, listeners=listeners)
+        finally:
+            if results.exists():
+                record(conn, build, token, results)
+        return build
 
 
 def document(dsn: str, settings: Settings, build: str) -> Path:
@@ -362,7 +393,7 @@ def _invoke(
         if one.status in ("error", "fail", "runtime error")
     ]
     shown = " | ".join(failed[:8]) + (f" | and {len(failed) - 8} more" if len(failed) > 8 else "")
-    raise WarehouseError(f"dbt: {len(failed)} failed, nothing is published: {shown} (log: {folder / 'logs'})")
+    raise WarehouseError(f"dbt: {len(failed)} failed: {shown} (log: {folder / 'logs'})")
 
 
 def _brief(message: str | None) -> str | None:
@@ -395,13 +426,13 @@ def _result_listener(on_result: OnResult) -> Callable[[Any], None]:
     return listen
 
 
-def record(conn: psycopg.Connection, plan: BuildPlan, results: Path) -> None:
-    """Store dbt's ``run_results.json`` in ``ops.dbt_result``."""
+def record(conn: psycopg.Connection, build: str, token: str, results: Path) -> None:
+    """Store dbt's ``run_results.json`` in ``ops.dbt_result``, under the token of its run."""
     content = json.loads(results.read_text(encoding="utf-8"))
     rows = [
         (
-            plan["build"],
-            plan["token"],
+            build,
+            token,
             one["unique_id"],
             one["unique_id"].split(".", 1)[0],
             one["status"],
@@ -413,7 +444,7 @@ def record(conn: psycopg.Connection, plan: BuildPlan, results: Path) -> None:
         for one in content["results"]
     ]
     with conn.transaction(), conn.cursor() as cursor:
-        cursor.execute("DELETE FROM ops.dbt_result WHERE token = %s", [plan["token"]])
+        cursor.execute("DELETE FROM ops.dbt_result WHERE token = %s", [token])
         cursor.executemany(
             "INSERT INTO ops.dbt_result (build, token, node, resource_type, status, failures, seconds, message, run_at)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",

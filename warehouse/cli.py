@@ -164,6 +164,16 @@ def _build(month: str | None) -> None:
 
 
 @app.command()
+def check() -> None:
+    """Run every data test over all that is published (a build tests what changed)."""
+    from warehouse import passes
+
+    with _progress() as progress:
+        tested = passes.check_published(_settings(), lambda node, done, total: progress("check", node, done, total))
+    out.print(f"{tested}: all tests passed" if tested else "Nothing is published yet.")
+
+
+@app.command()
 def publish(
     previous: Annotated[
         bool, typer.Option("--previous", help="Return to the publication before the current one.")

@@ -151,6 +151,12 @@ def audit(settings: Settings, plan: BuildPlan) -> None:
         raise WarehouseError(f"The audit of the figures failed, nothing is published: {names} (ops.validation_result)")
 
 
+def check_published(settings: Settings, on_node: build.OnNode | None = None) -> str | None:
+    """Run every data test over everything that is published; returns the build, None when nothing is published."""
+    with opened(settings):
+        return build.check_published(server.ensure_running(settings), settings, on_node)
+
+
 def publish(settings: Settings, plan: BuildPlan) -> publication.Moved:
     """Move all stable views to a build that passed its audit."""
     dsn = server.ensure_running(settings)

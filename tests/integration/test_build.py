@@ -227,6 +227,19 @@ def test_return_to_the_previous_publication_lasts_until_something_comes(
     assert (current(conn), held(conn)) == ("build_b", {"one", "two", "three"})
 
 
+def test_a_check_tests_what_is_published_and_changes_nothing(conn: psycopg.Connection, settings: Settings) -> None:
+    assert passes.check_published(settings) is None
+    decide(conn, "one")
+    build_all(settings)
+    assert passes.check_published(settings) == "build_a"
+    conn.execute("UPDATE build_a.held SET name = 'forbidden by hand'")
+    with pytest.raises(WarehouseError, match="nothing_forbidden"):
+        passes.check_published(settings)
+    statuses = conn.execute("SELECT status FROM ops.dbt_result WHERE resource_type = 'test' ORDER BY run_at").fetchall()
+    assert statuses == [("pass",), ("pass",), ("fail",)]
+    assert not build_all(settings)
+
+
 def test_an_overtaken_build_publishes_nothing(conn: psycopg.Connection, settings: Settings) -> None:
     decide(conn, "one")
     first = passes.plan_build(settings)
