@@ -131,7 +131,7 @@ touched as (
         {% endfor -%}
         false as is_current
     from {{ own }}
-    where generation = (select generation from {{ ref('stg_ops__build') }})
+    where generation = (select generation from {{ ref('int_build') }})
     {%- endif %}
 ),
 
@@ -140,7 +140,7 @@ final as (
         touched.*,
         build.generation
     from touched
-    cross join {{ ref('stg_ops__build') }} as build
+    cross join {{ ref('int_build') }} as build
 )
 
 select * from final

@@ -62,7 +62,7 @@
     union
     select {{ columns | join(', ') }}
     from {{ relation }}
-    where generation = (select generation from {{ ref('stg_ops__build') }})
+    where generation = (select generation from {{ ref('int_build') }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -82,6 +82,8 @@
 
 {# Data tests read only what changed where their configuration says so:
      config: {where: "changed(int_touched_member_month: month, person_key)"}
+   and tests that would have to read everything only read in the weekly run:
+     config: {where: "weekly"}
    The weekly run over everything sets --vars '{full_tests: true}'; a full refresh reads everything as well. #}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where', '') or '' -%}
@@ -97,6 +99,8 @@
             )
         {%- endset -%}
         {{ return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ') dbt_subquery') }}
+    {%- elif where == 'weekly' -%}
+        {{ return(relation if var('full_tests') else '(select * from ' ~ relation ~ ' where false) dbt_subquery') }}
     {%- elif where -%}
         {{ return('(select * from ' ~ relation ~ ' where ' ~ where ~ ') dbt_subquery') }}
     {%- else -%}

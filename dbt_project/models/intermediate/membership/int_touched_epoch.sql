@@ -35,7 +35,7 @@ touched as (
     -- months asked for: the epochs that reach them
     select register.sender, register.epoch_id, register.month
     from {{ ref('int_register_delivery') }} as register
-    cross join {{ ref('stg_ops__build') }} as build
+    cross join {{ ref('int_build') }} as build
     cross join unnest(build.months_asked) as asked (month)
     where
         register.delivery_id = register.epoch_id

@@ -59,7 +59,7 @@ final as (
         touched.person_key,
         build.generation
     from touched
-    cross join {{ ref('stg_ops__build') }} as build
+    cross join {{ ref('int_build') }} as build
     {% if flags.FULL_REFRESH %}where false{% endif %}
 )
 

@@ -70,7 +70,7 @@ touched as (
     union
     select sender.sender, asked.month
     from sender
-    cross join {{ ref('stg_ops__build') }} as build
+    cross join {{ ref('int_build') }} as build
     cross join unnest(build.months_asked) as asked (month)
 ),
 

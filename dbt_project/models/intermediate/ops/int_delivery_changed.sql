@@ -35,7 +35,7 @@ final as (
         ) as is_input,
         build.generation
     from difference
-    cross join {{ ref('stg_ops__build') }} as build
+    cross join {{ ref('int_build') }} as build
 )
 
 select * from final

@@ -6,6 +6,7 @@ source as (
 
 renamed as (
     select
+        delivery_id,
         delivery_name,
         path,
         feed,
