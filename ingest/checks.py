@@ -370,12 +370,13 @@ def _hundredths(column: Column, value: pl.Series) -> NDArray[np.int64]:
 def _content_hash(feed: Feed, columns: Mapping[str, Cleaned], wrong: Mapping[str, Mask]) -> pl.Series:
     """Equal for rows whose cleaned values are all equal; a wrong value counts as none, money left out as 0."""
     values: list[pl.Series] = []
+    nothing = pl.Series(np.zeros(len(next(iter(columns.values())).text), dtype=np.int64))
     for column in feed.columns:
         value = columns[column.name].value
         if wrong[column.name].any():
             value = value.set(pl.Series(wrong[column.name]), None)
         if column.default_zero and value.null_count():
-            value = value.fill_null(0)
+            value = nothing if value.null_count() == len(value) else value.fill_null(0)
         values.append(value.alias(column.name))
     return pl.DataFrame(values).hash_rows(seed=_SEED).reinterpret(signed=True).alias("content_hash")
 

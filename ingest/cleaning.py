@@ -6,10 +6,8 @@ more than a look (``_tidy`` and the readers of dates and numbers); only those go
 and the slow way give the same result; a property test holds them to it.
 """
 
-import contextlib
 import re
 import unicodedata
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -31,6 +29,7 @@ STRIP = " \t\r\n\u00a0\u3000\u200b\ufeff"
 
 #: These are no value.
 NULL_WORDS = ("", "null", "NULL", "nan", "NaN", "None", "-", "/", "无", "空", "不详", "#N/A", "***")
+_LONGEST_NULL_WORD = max(len(word.encode()) for word in NULL_WORDS)
 
 #: Year, month, day of dates that senders write for "none".
 PLACEHOLDERS = ((1900, 1, 1), (1970, 1, 1), (2099, 12, 31), (9999, 12, 31), (0, 0, 0))
@@ -60,9 +59,10 @@ _FIRST_DAY = (date(1900, 1, 1) - _EPOCH).days
 #: A column counts as repeating when a sample of it holds at most this share of distinct values.
 _REPEATS = 0.3
 _SAMPLE = 512
-#: Up to so many distinct values are worth remembering, for so many columns and sets of values.
+#: Lists of up to so many distinct values are remembered, so many a column, for so many columns.
 _FEW = 128
-_REMEMBERED = 256
+_REMEMBERED = 16
+_COLUMNS = 256
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class Cleaned:
     value: pl.Series
     flags: dict[str, Mask] = field(default_factory=dict)
     untouched: bool = False  # ``text`` is known to equal what was delivered
+    longest: int | None = None  # no text has more bytes, where that is known
 
     @property
     def wrong(self) -> Mask:
@@ -128,7 +129,9 @@ def any_of(masks: list[Mask], height: int) -> Mask:
 
 def nulls(series: pl.Series) -> Mask:
     """Rows without a value."""
-    return series.is_null().to_numpy() if series.null_count() else np.zeros(len(series), dtype=np.bool_)
+    if 0 < series.null_count() < len(series):
+        return series.is_null().to_numpy()
+    return np.full(len(series), series.null_count() > 0)
 
 
 def true(series: pl.Series) -> Mask:
@@ -206,6 +209,9 @@ def clean(series: pl.Series, column: Column, context: Context) -> Cleaned:
     text = series.cast(pl.String).fill_null("") if series.null_count() else series
     if len(text) < _SAMPLE or not _repeats(text):
         return _clean(text, column, context)
+    memory = _memory(column, context)
+    if memory.plain is not None and text.is_in(memory.plain).all():
+        return Cleaned(text, text)
     encoded = Bytes(text).array.dictionary_encode()
     distinct = pl.Series(encoded.dictionary)
     indices = encoded.indices.to_numpy().astype(np.int64)
@@ -216,40 +222,62 @@ def clean(series: pl.Series, column: Column, context: Context) -> Cleaned:
     order = sorted(range(len(values)), key=values.__getitem__)
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    cleaned = _remembered(pl.Series([values[index] for index in order]), column, context)
-    return cleaned.spread(place[indices], text)
+    return memory.clean(tuple(values[index] for index in order), column, context).spread(place[indices], text)
 
 
 def missing(column: Column, height: int, context: Context) -> Cleaned:
     """The cleaned form of a column that the file does not have."""
-    nothing = _remembered(pl.Series([""]), column, context)
+    nothing = _memory(column, context).clean(("",), column, context)
     text = nothing.text.new_from_index(0, height)
     return Cleaned(text, text if nothing.value is nothing.text else nothing.value.new_from_index(0, height))
 
 
-#: Results for short lists of distinct values, by column, context and values. The column is kept beside its result so
-#: that its identity stays its own.
-_RESULTS: OrderedDict[tuple[object, ...], tuple[Column, Cleaned]] = OrderedDict()
+@dataclass
+class _Memory:
+    """What earlier batches have shown about one column.
+
+    ``results`` holds whole lists of distinct values, ``plain`` (imploded, for ``is_in``) values that are clean as they
+    are delivered. The column is kept so that its identity stays its own.
+    """
+
+    column: Column
+    results: dict[tuple[str, ...], Cleaned] = field(default_factory=dict)
+    plain: pl.Series | None = None
+
+    def clean(self, values: tuple[str, ...], column: Column, context: Context) -> Cleaned:
+        """``_clean`` of sorted distinct values, from memory where the same list came before. Not to be changed."""
+        kept = self.results.get(values)
+        if kept is None:
+            distinct = pl.Series(values)
+            kept = _clean(distinct, column, context)
+            kept.untouched = kept.text.equals(distinct)
+            if len(self.results) >= _REMEMBERED:
+                self.results.clear()
+                self.plain = None
+            self.results[values] = kept
+            if kept.untouched and kept.value is kept.text and not kept.flags:
+                self.plain = pl.concat([self.plain.explode(), distinct] if self.plain is not None else [distinct])
+                self.plain = self.plain.unique().implode()
+        return kept
 
 
-def _remembered(distinct: pl.Series, column: Column, context: Context) -> Cleaned:
-    """``_clean`` of a few values, from memory where the same were cleaned before. Not to be changed by callers."""
-    key = (id(column), context, *distinct.to_list())
-    kept = _RESULTS.get(key)
-    if kept is None:
-        cleaned = _clean(distinct, column, context)
-        cleaned.untouched = cleaned.text.equals(distinct)
-        kept = column, cleaned
-        with contextlib.suppress(KeyError):
-            while len(_RESULTS) >= _REMEMBERED:
-                _RESULTS.popitem(last=False)
-        _RESULTS[key] = kept
-    return kept[1]
+_MEMORIES: dict[tuple[int, Context], _Memory] = {}
+
+
+def _memory(column: Column, context: Context) -> _Memory:
+    memory = _MEMORIES.get((id(column), context))
+    if memory is None:
+        if len(_MEMORIES) >= _COLUMNS:
+            _MEMORIES.clear()
+        memory = _MEMORIES[id(column), context] = _Memory(column)
+    return memory
 
 
 def _repeats(text: pl.Series) -> bool:
-    sample = text.gather_every(len(text) // _SAMPLE)
-    return sample.n_unique() <= _REPEATS * len(sample)
+    """Whether values come back often, judged by two stretches."""
+    stretch = _SAMPLE // 2
+    seen = text.slice(0, stretch).n_unique() + text.slice(len(text) // 2, stretch).n_unique()
+    return seen <= _REPEATS * _SAMPLE
 
 
 def _clean(text: pl.Series, column: Column, context: Context) -> Cleaned:
@@ -280,19 +308,21 @@ def _odd_text(data: NDArray[np.uint8]) -> Mask:
 
 def _tidy(
     text: pl.Series, odd: Callable[[NDArray[np.uint8]], Mask], polish: Callable[[pl.Series], pl.Series]
-) -> tuple[pl.Series, Bytes]:
-    """Strip, find the null words, and ``polish`` the rows that hold an ``odd`` byte. Also returns the bytes read."""
+) -> Cleaned:
+    """Make null words null and ``polish`` the rows that hold an ``odd`` byte; the others are clean as they are."""
     content = Bytes(text)
+    longest = int(content.lengths.max(initial=0))
     positions = np.flatnonzero(odd(content.data))
-    needy = np.zeros(len(text), dtype=np.bool_)
-    if len(positions):
-        needy[content.rows(positions)] = True
-    if len(text) and int(content.lengths.min()) <= 6:
-        needy |= text.is_in(NULL_WORDS).to_numpy()
-    rows = np.flatnonzero(needy)
-    if len(rows) == 0:
-        return text, content
-    return _patch(text, rows, polish(text.gather(rows))), content
+    rows = content.rows(positions) if len(positions) else np.empty(0, dtype=np.int64)
+    tidy = text
+    if len(text) and int(content.lengths.min()) <= _LONGEST_NULL_WORD:
+        words = text.is_in(NULL_WORDS)
+        tidy = _blank(text, words.to_numpy()) if words.any() else text
+    if len(rows):
+        polished = polish(text.gather(rows))
+        longest = max(longest, int(Bytes(polished.fill_null("")).lengths.max()))
+        tidy = _patch(tidy, rows, polished)
+    return Cleaned(tidy, tidy, longest=longest)
 
 
 def _strip(text: pl.Series) -> pl.Series:
@@ -330,23 +360,19 @@ def _polish_name(text: pl.Series) -> pl.Series:
 
 
 def _clean_text(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
-    tidy, _ = _tidy(text, _odd_text, _strip)
-    return Cleaned(tidy, tidy)
+    return _tidy(text, _odd_text, _strip)
 
 
 def _clean_name(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
-    tidy, _ = _tidy(text, _odd_text, _polish_name)
-    return Cleaned(tidy, tidy)
+    return _tidy(text, _odd_text, _polish_name)
 
 
 def _clean_identifier(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
-    tidy, _ = _tidy(text, _odd_ascii, _polish_code)
-    return Cleaned(tidy, tidy)
+    return _tidy(text, _odd_ascii, _polish_code)
 
 
 def _clean_certno(text: pl.Series, column: Column, context: Context) -> Cleaned:  # noqa: ARG001
-    tidy, _ = _tidy(text, _odd_ascii, _compatible)
-    return Cleaned(tidy, tidy)
+    return _tidy(text, _odd_ascii, _compatible)
 
 
 def _clean_uscc(text: pl.Series, column: Column, context: Context) -> Cleaned:
@@ -369,12 +395,17 @@ def _matches(text: pl.Series, pattern: str) -> Mask:
 
 
 def _check_length(cleaned: Cleaned, column: Column) -> None:
+    # a text has at most as many characters as bytes
+    long = column.max_length is not None and (cleaned.longest is None or cleaned.longest > column.max_length)
+    if not long and column.min_length is None:
+        return
+    characters = cleaned.text.str.len_chars()
+    wrong = np.zeros(len(characters), dtype=np.bool_)
     if column.max_length is not None:
-        lengths = cleaned.text.str.len_chars()
-        cleaned.reject(RowCode.LENGTH, true(lengths > column.max_length))
+        wrong |= true(characters > column.max_length)
     if column.min_length is not None:
-        lengths = cleaned.text.str.len_chars()
-        cleaned.reject(RowCode.LENGTH, true(lengths < column.min_length))
+        wrong |= true(characters < column.min_length)
+    cleaned.reject(RowCode.LENGTH, wrong)
 
 
 def _check_pattern(cleaned: Cleaned, column: Column) -> None:
