@@ -141,7 +141,7 @@ def check(batch: Batch, feed: Feed, context: Context, keyring: Keyring) -> Check
     good = ~pl.Series(bad)
     rows = pl.DataFrame(
         [lines, content, *_person_columns(feed, columns, person, good, keyring)]
-        + [columns[column.name].text.alias(column.name) for column in feed.landed]
+        + [_landed(column, columns[column.name].text) for column in feed.landed]
     )
     kept = rows if not bad.any() else rows.filter(good)
     return CheckedBatch(
@@ -296,6 +296,14 @@ def _person_columns(
         .otherwise(pl.col("born").cast(pl.Int16, strict=False)),
     )
     return [keys.alias("person_key"), *frame.get_columns()]
+
+
+def _landed(column: Column, text: pl.Series) -> pl.Series:
+    """A column as it lands: amounts that count as 0 when they are missing are 0 from here on."""
+    if column.default_zero and text.null_count():
+        zero = pl.Series(["0"])
+        text = zero.new_from_index(0, len(text)) if text.null_count() == len(text) else text.fill_null("0")
+    return text.alias(column.name)
 
 
 def _persons(feed: Feed, columns: Mapping[str, Cleaned], kept: pl.DataFrame, good: pl.Series) -> pl.DataFrame:

@@ -286,6 +286,14 @@ def test_a_flag_of_only_zeros_is_zero() -> None:
     assert run(SETTLEMENT, [settlement(refd_setl_flag="000")]).good["refd_setl_flag"].to_list() == ["0"]
 
 
+def test_missing_amounts_land_as_zero_but_do_not_count_as_given() -> None:
+    rows = [settlement(setl_id="1", hifp_pay="60"), settlement(setl_id="2"), settlement(setl_id="3", hifp_pay="0")]
+    checked = run(SETTLEMENT, rows)
+    assert checked.good["hifp_pay"].to_list() == ["60", "0", "0"]
+    assert checked.good["maf_pay"].to_list() == ["0", "0", "0"]  # the file lacks the column
+    assert checked.warnings["line_number"].to_list() == [4]  # only there a fund is given, and they do not add up
+
+
 # --- what a checked batch holds -------------------------------------------------------------------------------------
 
 
