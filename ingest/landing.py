@@ -7,7 +7,9 @@ then nobody sees them, and a refused delivery's are dropped. Rejected rows and w
 import io
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
+import numpy as np
 import polars as pl
 import psycopg
 from psycopg import sql
@@ -162,20 +164,27 @@ class Batch:
         self._same_keys = sql.Identifier(SCHEMA, f"{name}_keys")
         self._duplicates = sql.Identifier(SCHEMA, f"{name}_duplicates")
         self._keys = [column.name for column in feed.keys]
+        # Columns that are compared as text compare alike here and in the database.
+        self._ranges = KeyRanges(self._keys) if all(column.sql_type == "text" for column in feed.keys) else None
 
     def create(self) -> None:
         """Make the tables: the rows as in the feed's table, the rejected rows with their keys."""
         self.conn.execute(
-            # The check spares ATTACH PARTITION the reading of every row.
-            sql.SQL("CREATE TABLE {} (LIKE {}, CHECK (delivery_id IS NOT NULL AND delivery_id = {}))").format(
-                self.rows, sql.Identifier(SCHEMA, self.feed.table), sql.Literal(self.arrival_id)
-            )
+            sql.SQL("CREATE TABLE {} (LIKE {})").format(self.rows, sql.Identifier(SCHEMA, self.feed.table))
         )
         self.conn.execute(
             sql.SQL("ALTER TABLE {} ALTER COLUMN delivery_id SET DEFAULT {}").format(
                 self.rows, sql.Literal(self.arrival_id)
             )
         )
+        # What a file does not have need not be copied: no value, or 0 where the contract says so.
+        for column in self.feed.landed:
+            if column.default_zero:
+                self.conn.execute(
+                    sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT 0").format(
+                        self.rows, sql.Identifier(column.name)
+                    )
+                )
         keys = [
             sql.SQL(", {} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type))
             for column in self.feed.keys
@@ -194,9 +203,14 @@ class Batch:
                 sql.SQL("ALTER TABLE {} ALTER COLUMN file_no SET DEFAULT {}").format(table, sql.Literal(file_no))
             )
 
+    def note_keys(self, *parts: pl.DataFrame) -> None:
+        """Look at the keys of a batch of the file, good and rejected rows (keys that are not full are null)."""
+        if self._ranges is not None:
+            self._ranges.note(*parts)
+
     def add(self, rows: pl.DataFrame) -> None:
-        """Copy good rows; columns are named as in the table."""
-        copy_frame(self.conn, self.rows, rows)
+        """Copy good rows; columns are named as in the table, and those that the file lacks are left out."""
+        copy_frame(self.conn, self.rows, rows, frozen=True)
 
     def reject(self, rows: Sequence[Sequence[object]], with_keys: bool = True) -> None:
         """Keep rejected rows: line number, reasons, sealed raw text, then content hash and keys (None: not full)."""
@@ -219,7 +233,7 @@ class Batch:
         Rejected rows get the further reason here. Returned are, per file, ``line_number`` and ``reason`` of rows
         among the good ones, for ``take_out``.
         """
-        if not self._keys:
+        if self._ranges is not None and self._ranges.apart():
             return {}
         every = sql.SQL(
             "(SELECT {keys}, content_hash, file_no, line_number, true AS good FROM {rows} UNION ALL"
@@ -276,8 +290,14 @@ class Batch:
             ).format(self.rows, self._duplicates)
         )
 
-    def analyze(self) -> None:
-        """Statistics for the gate and the build; a small sample is enough for a batch."""
+    def finish(self) -> None:
+        """Make the rows ready to be attached, and count them for the planner; a small sample is enough for a batch."""
+        self.conn.execute(
+            # Spares ATTACH PARTITION the reading of every row; during the copy it would cost more than one look here.
+            sql.SQL("ALTER TABLE {} ADD CHECK (delivery_id IS NOT NULL AND delivery_id = {})").format(
+                self.rows, sql.Literal(self.arrival_id)
+            )
+        )
         self.conn.execute("SET LOCAL default_statistics_target = 20")
         self.conn.execute(sql.SQL("ANALYZE {}").format(self.rows))
 
@@ -302,6 +322,31 @@ class Batch:
 
     def _listed(self) -> sql.Composed:
         return sql.SQL(", ").join(map(sql.Identifier, self._keys))
+
+
+class KeyRanges:
+    """Tells cheaply that no key of a delivery stands twice, where its rows come in the order of their keys.
+
+    Most extracts do, or nearly: then the batches' keys lie apart from each other, and only within a batch is there
+    anything to compare. Where they overlap the database has to find out.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._key = pl.concat_str(*keys, separator="\x1f") if keys else pl.lit(None)  # NUL-free text, null if a part is
+        self._ranges: list[tuple[str, str]] = []
+        self._twice = False
+
+    def note(self, *parts: pl.DataFrame) -> None:
+        """Take in the keys of a batch."""
+        keys = pl.concat([part.select(key=self._key).to_series().drop_nulls() for part in parts])
+        if len(keys):
+            self._twice = self._twice or keys.n_unique() < len(keys)
+            self._ranges.append((keys.min(), keys.max()))  # type: ignore[arg-type]
+
+    def apart(self) -> bool:
+        """Whether no key stands twice for certain."""
+        ranges = sorted(self._ranges)
+        return not self._twice and all(one[1] < other[0] for one, other in pairwise(ranges))
 
 
 class WarningBatch:
@@ -350,16 +395,23 @@ class WarningBatch:
 # --- copying ---------------------------------------------------------------------------------------------------------
 
 
-def copy_frame(conn: psycopg.Connection, table: sql.Composable, frame: pl.DataFrame) -> None:
+def copy_frame(conn: psycopg.Connection, table: sql.Composable, frame: pl.DataFrame, *, frozen: bool = False) -> None:
     """Copy a frame into the columns of its names. Frames hold text and numbers; null is NULL, and no text is empty.
+
+    Args:
+        conn: Within a transaction.
+        table: Where to.
+        frame: The rows.
+        frozen: The table was made in this very transaction: write rows that need no second visit by their first
+            reader or by vacuum.
 
     Raises:
         WarehouseError: The database did not take a value; the message says which column, not which value.
     """
     if frame.is_empty():
         return
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT text, NULL '')").format(
-        table, sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT text, NULL '', FREEZE {})").format(
+        table, sql.SQL(", ").join(map(sql.Identifier, frame.columns)), sql.Literal(frozen)
     )
     try:
         with conn.cursor() as cursor, cursor.copy(statement) as copy:
@@ -373,9 +425,10 @@ def copy_frame(conn: psycopg.Connection, table: sql.Composable, frame: pl.DataFr
 def text_rows(frame: pl.DataFrame) -> bytes:
     """A frame in COPY's text format, NULL as nothing."""
     data = _separated(frame)
-    # Hardly any batch holds a character that needs a backslash, and counting is far cheaper than replacing.
-    rows, width = frame.shape
-    if b"\\" in data or b"\r" in data or data.count(b"\n") != rows or data.count(b"\t") != rows * (width - 1):
+    # Hardly any batch holds a character that needs a backslash, and counting is far cheaper than replacing: the only
+    # characters up to the carriage return are the tabs and line ends that we wrote.
+    separators = np.count_nonzero(np.frombuffer(data, dtype=np.uint8) <= ord("\r"))
+    if b"\\" in data or separators != frame.height * frame.width:
         data = _separated(frame.with_columns(pl.col(pl.String).str.replace_many(_ESCAPES)))
     return data
 

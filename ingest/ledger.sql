@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS ops.file (
 );
 
 CREATE TABLE IF NOT EXISTS ops.rejection (
-    arrival_id integer NOT NULL REFERENCES ops.arrival,
+    arrival_id integer NOT NULL,         -- of ops.arrival; a check a row would cost more than the rest of the insert
     file_no smallint NOT NULL,
     path text COLLATE "C" NOT NULL,
     feed text NOT NULL,
@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS ops.rejection (
 );
 
 CREATE TABLE IF NOT EXISTS ops.warning (
-    arrival_id integer NOT NULL REFERENCES ops.arrival,
+    arrival_id integer NOT NULL,         -- of ops.arrival; a check a row would cost more than the rest of the insert
     file_no smallint NOT NULL,
     path text COLLATE "C" NOT NULL,
     line_number bigint NOT NULL,         -- 0: about the file

@@ -33,7 +33,7 @@ from ingest.vault import VaultBatch
 __all__ = ["Arrival", "Gate", "GateRequest", "Outcome", "load", "pending", "register", "rejects", "withdraw"]
 
 #: Batches that may wait for the database while the next is read and checked; more would only cost memory.
-_AHEAD = 1
+_AHEAD = 0
 
 OnStep = Callable[[str, dict[str, object]], None]
 
@@ -321,7 +321,7 @@ class _Attempt:
                 self._refuse(findings)
                 return False
             for batch in self.batches.values():
-                batch.analyze()
+                batch.finish()
             self._advance("staged", self._totals())
         return True
 
@@ -358,10 +358,12 @@ class _Attempt:
     def _keep(self, file: _File, raw: RawBatch, checked: checks.CheckedBatch) -> None:
         """Copy a checked batch: good rows, persons, rejected rows with their text, warnings."""
         batch = self.batches[file.feed.name]
-        batch.add(checked.good)
+        absent = [column.name for column in file.feed.landed if column.name not in raw.frame.columns]
+        batch.add(checked.good.drop(absent))
         self.vault.add(file.feed, checked.persons)
         self.warnings.add(file.resource.index, checked.warnings)
         keys = [column.name for column in file.feed.keys]
+        batch.note_keys(checked.good.select(keys), checked.rejected.select(keys))
         rejected = checked.rejected.select("row", "line_number", "reasons", "content_hash", *keys)
         file.rejected += self._reject(file, raw, rejected.iter_rows())
         if raw.ragged:

@@ -57,7 +57,8 @@ def test_an_accepted_delivery(warehouse, load_inbox, inbox, keyring):
     (rejected,) = load.rejects(warehouse, keyring, "t-1")
     assert rejected["line_number"] == 3
     assert rejected["reasons"] == ["E_CODE:result"]
-    assert rejected["raw"].startswith("E2,测试2,01,") and rejected["raw"].endswith(",x")
+    assert rejected["raw"].startswith("E2,测试2,01,")
+    assert rejected["raw"].endswith(",x")
     steps = [step for (step,) in warehouse.execute("SELECT step FROM ops.delivery_step ORDER BY at")]
     assert steps == ["received", "checked", "staged", "validated", "accepted"]
     assert landing.leftovers(warehouse) == []

@@ -1,7 +1,6 @@
 """The sample deliveries end as their README says, in the order of the inbox and in others."""
 
 import csv
-import os
 import random
 from collections import defaultdict
 from pathlib import Path
@@ -106,7 +105,7 @@ def compare_all(conn: psycopg.Connection, samples: Path) -> None:
 
 
 def locations(samples: Path) -> list[str]:
-    return sorted(os.listdir(samples / "inbox"))
+    return sorted(place.name for place in (samples / "inbox").iterdir())
 
 
 def test_as_they_come(warehouse, load_inbox, samples):
