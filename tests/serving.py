@@ -63,9 +63,18 @@ class Serving:
         raise AssertionError(f"not within {seconds} s:\n{self.said}\n{self.logs()}")
 
     def logs(self) -> str:
-        """The end of each service's log."""
+        """What Airflow knows of its runs, tasks that did not do and files, and the end of each service's log."""
         folder = self.settings.root / "airflow" / "logs"
-        return "\n".join(f"== {path.name}\n{path.read_text()[-1500:]}" for path in folder.glob("*.log"))
+        parts = [f"== {path.name}\n{path.read_text()[-1500:]}" for path in folder.glob("*.log")]
+        with suppress(psycopg.Error), psycopg.connect(server.database_dsn(self.settings, "airflow")) as conn:
+            for query in (
+                "SELECT dag_id, state, queued_at, start_date, end_date FROM dag_run ORDER BY queued_at",
+                "SELECT dag_id, task_id, state, try_number FROM task_instance WHERE state NOT IN ('success', 'skipped')",
+                "SELECT filename, stacktrace FROM import_error",
+                "SELECT dag_id, last_parsed_time FROM dag",
+            ):
+                parts += [query, *map(str, conn.execute(query))]
+        return "\n".join(parts)
 
     def query(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(server.database_dsn(self.settings, "warehouse")) as conn:

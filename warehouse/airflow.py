@@ -175,6 +175,8 @@ class Place:
             "api__instance_name": "工会智慧数据库",
             "api__secret_key": kept["page"],
             "api_auth__jwt_secret": kept["jwt"],
+            # build_warehouse first: it must be known before the first delivery is decided, or that event goes nowhere.
+            "dag_processor__file_parsing_sort_mode": "alphabetical",
             # The files change with a new version of the project only; parsing costs what the loads need.
             "dag_processor__min_file_process_interval": 300,
             "dag_processor__dag_file_processor_timeout": 120,
@@ -486,7 +488,7 @@ class News:
         for run in page.runs(state="failed", end_date_gte=_iso(self._since)):
             if run["dag_run_id"] not in self._failed:
                 self._failed.add(run["dag_run_id"])
-                self._console.print(f"[red]failed    [/] {run['dag_id']} {run['dag_run_id']}: see the page")
+                self._console.print(f"[red]failed    [/] {run['dag_id']}: see the page", soft_wrap=True)
 
     def is_at_rest(self, page: Page) -> bool:
         """Whether the inbox was scanned since the start, and no DAG run is under way."""
