@@ -245,7 +245,7 @@ def _never_second(character: str) -> bool:
 class _Piece:
     """Rows of a part of the file, with the bytes they came from."""
 
-    frame: pl.DataFrame
+    table: pa.Table  # the contract's columns, as strings
     lines: Offsets
     block: bytes
     starts: Offsets
@@ -315,9 +315,9 @@ class TextTable(Table):
                 texts.append(self.kept_text(source.text(data)))
             return texts
 
-        frames = [piece.frame for piece in pieces if piece.frame.height] or [pieces[0].frame]
+        frame = pl.DataFrame(pa.concat_tables([piece.table for piece in pieces]))
         return RawBatch(
-            frame=pl.concat(frames, rechunk=True) if len(frames) > 1 else frames[0],
+            frame=frame,
             line=pl.Series("line", np.concatenate([piece.lines for piece in pieces]), dtype=pl.Int64),
             text_of=text_of,
             ragged=[row for piece in pieces for row in piece.ragged],
@@ -494,8 +494,8 @@ class _Pass:
         content_ends = _content_ends(block, rows)
         filled = np.flatnonzero(content_ends > rows.starts)  # empty lines are no rows
         starts, ends, lines = rows.starts[filled], content_ends[filled], rows.lines[filled] + self.line
-        empty = pl.DataFrame(schema=dict.fromkeys(header.places, pl.String))
         if len(filled) == 0:
+            empty = pa.schema([(name, pa.string()) for name in header.places]).empty_table()
             return _Piece(empty, lines, block, starts, ends)
         wrong: list[int] | Offsets = []
         try:
@@ -522,13 +522,14 @@ class _Pass:
             starts, ends, lines = starts[fit], ends[fit], lines[fit]
         else:
             ragged = []
-        columns = [self._texts(column) for column in parsed.columns]
-        frame = pl.DataFrame([columns[place].alias(name) for name, place in header.places.items()])
+        columns = [self._texts(_whole(column)) for column in parsed.columns]
+        table = pa.table([columns[place] for place in header.places.values()], names=list(header.places))
         blank = _blank(columns, len(lines))
         if blank is not None:
             kept = np.flatnonzero(~blank)
-            frame, starts, ends, lines = frame[kept], starts[kept], ends[kept], lines[kept]
-        return _Piece(frame, lines, block, starts, ends, ragged)
+            table = table.take(pa.Array.from_buffers(pa.int64(), len(kept), [None, pa.py_buffer(kept)]))
+            starts, ends, lines = starts[kept], ends[kept], lines[kept]
+        return _Piece(table, lines, block, starts, ends, ragged)
 
     def _arrow(
         self, block: bytes, quoted: bool, *, strict: bool = False, kind: pa.DataType | None = None
@@ -563,16 +564,22 @@ class _Pass:
         )
         return parsed, wrong
 
-    def _texts(self, column: pa.ChunkedArray) -> pl.Series:
-        """A column as polars text; one of bytes is decoded, unless it is ASCII."""
-        array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-        if pa.types.is_string(array.type):
-            return pl.Series(array)
-        _, offsets, data = array.buffers()
-        if len(array) == 0 or data is None or data.size == 0 or np.frombuffer(data, dtype=np.uint8).max() < 128:
-            return pl.Series(pa.StringArray.from_buffers(len(array), offsets, data))
+    def _texts(self, column: pa.Array) -> pa.StringArray:
+        """A column as text; one of bytes is decoded, unless it is ASCII."""
+        if pa.types.is_string(column.type):
+            return column
+        _, offsets, data = column.buffers()
+        places = np.frombuffer(offsets, dtype=np.int32)[: len(column) + 1]
+        values = np.frombuffer(data, dtype=np.uint8)[places[0] : places[-1]] if len(column) else places[:0]
+        if len(values) == 0 or values.max() < 128:
+            return pa.StringArray.from_buffers(len(column), offsets, data)
         # rows with a NUL never come here, so a NUL can stand between the values while they are decoded in one go
-        return pl.Series(self.source.text(b"\0".join(array.to_pylist())).split("\0"))
+        text = self.source.text(np.insert(values, places[1:-1] - places[0], 0).tobytes())
+        decoded = np.frombuffer(text.encode(), dtype=np.uint8)
+        marks = decoded == 0
+        ends = np.append(np.flatnonzero(marks), len(decoded)) - np.arange(len(column))
+        places = np.concatenate(([0], ends)).astype(np.int32)
+        return pa.StringArray.from_buffers(len(column), pa.py_buffer(places), pa.py_buffer(decoded[~marks]))
 
     def _ragged(self, block: bytes, starts: Offsets, ends: Offsets, lines: Offsets) -> list[tuple[int, str]]:
         """Rows with a wrong number of fields, without those whose fields are all empty."""
@@ -606,20 +613,19 @@ class _Pass:
                 lines.append(row.line)
                 texts.append(row.content)
         if values or ragged:
-            frame = pl.DataFrame(
-                {name: [fields[place] for fields in values] for name, place in header.places.items()},
-                schema=dict.fromkeys(header.places, pl.String),
-            )
+            columns = {name: [fields[place] for fields in values] for name, place in header.places.items()}
+            table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).to_arrow()
+            table = table.cast(pa.schema([(name, pa.string()) for name in columns]))
             ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
             starts = ends - np.array([len(text) for text in texts], dtype=np.int64)
-            yield _Piece(frame, np.array(lines, dtype=np.int64), b"".join(texts), starts, ends, ragged)
+            yield _Piece(table, np.array(lines, dtype=np.int64), b"".join(texts), starts, ends, ragged)
 
 
 def _unfit(block: bytes, starts: Offsets, delimiter: int, width: int) -> Offsets:
     """The rows, of a block without quotes, that have another number of fields than ``width``."""
     marks = np.frombuffer(block, dtype=np.uint8) == delimiter
     # from each row's start to the next one's: empty lines between them hold no delimiter
-    counts = np.add.reduceat(marks, starts, dtype=np.int32)
+    counts = np.add.reduceat(marks.view(np.uint8), starts, dtype=np.uint32)
     return np.flatnonzero(counts != width - 1)
 
 
@@ -644,11 +650,16 @@ def _content_ends(block: bytes, rows: Rows) -> Offsets:
     return ends
 
 
-def _blank(columns: list[pl.Series], height: int) -> npt.NDArray[np.bool_] | None:
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _blank(columns: list[pa.StringArray], height: int) -> npt.NDArray[np.bool_] | None:
     """Which rows have only empty fields; None when none has."""
     blank = np.ones(height, dtype=bool)
     for column in columns:
-        blank &= (column == "").to_numpy()
+        places = np.frombuffer(column.buffers()[1], dtype=np.int32)[: height + 1]
+        blank &= places[1:] == places[:-1]
         if not blank.any():
             return None
     return blank

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,57 @@ def test_long_numbers_in_an_identity_column_are_marked(tmp_path: Path) -> None:
     batch = only(opened(workbook(tmp_path / "a.xlsx", rows)))
     assert {name: marks.to_list() for name, marks in batch.sci.items()} == {"certno": [True, False, False]}
     assert batch.frame["certno"].to_list()[2] == "123456789012345"
+
+
+def old_workbook(rows: list[list[str | float]]) -> bytes:
+    """A workbook as Excel 97 wrote it: records (BIFF8) in a stream of a compound file."""
+
+    def record(kind: int, content: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(content)) + content
+
+    def begin(kind: int) -> bytes:
+        return record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0, 1997, 0, 6))
+
+    cells = b""
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            place = struct.pack("<HHH", number, column, 0)
+            if isinstance(cell, str):
+                cells += record(0x0204, place + struct.pack("<HB", len(cell), 1) + cell.encode("utf-16-le"))
+            else:
+                cells += record(0x0203, place + struct.pack("<d", cell))
+    ends = record(0x000A, b"")
+    name = "名册".encode("utf-16-le")
+    globals_size = len(begin(5)) + 4 + 6 + 2 + len(name) + len(ends)
+    book = begin(5) + record(0x0085, struct.pack("<IBBBB", globals_size, 0, 0, 2, 1) + name) + ends
+    stream = (book + begin(0x10) + cells + ends).ljust(4096, b"\0")
+    stream = stream.ljust(-(-len(stream) // 512) * 512, b"\0")
+    sectors = len(stream) // 512
+    chain = [-3, -2, *range(3, 2 + sectors), -2]
+    table = struct.pack("<128i", *chain, *[-1] * (128 - len(chain)))
+
+    def entry(title: str, kind: int, child: int, start: int, size: int) -> bytes:
+        text = title.encode("utf-16-le")
+        links = struct.pack("<HBBiii", len(text) + 2, kind, 1, -1, -1, child)
+        return text.ljust(64, b"\0") + links + bytes(36) + struct.pack("<iQ", start, size)
+
+    folder = entry("Root Entry", 5, 1, -2, 0) + entry("Workbook", 2, -1, 2, len(stream)) + bytes(256)
+    head = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    head += struct.pack("<IIiIIiIiI", 0, 1, 1, 0, 4096, -2, 0, -2, 0) + struct.pack("<109i", 0, *[-1] * 108)
+    return head + table + folder + stream
+
+
+def test_xls(tmp_path: Path) -> None:
+    path = tmp_path / "a.xls"
+    path.write_bytes(
+        old_workbook([["名册"], list(HEADER), ["甲", 4.4e17, 32874.0, "", 1.5], ["合计", "", "", "", 1.5]])
+    )
+    table = opened(path, format="xls")
+    batch = only(table)
+    assert batch.frame.rows() == [("甲", "440000000000000000", "1990-01-01", "", "1.5", "")]
+    assert batch.line.to_list() == [3]
+    assert batch.sci["certno"].to_list() == [True]
+    assert table.rows_skipped == 2
 
 
 # --- what is no workbook -----------------------------------------------------------------------------------------
