@@ -293,6 +293,9 @@ def run(
     command = ["build", *DBT_FLAGS, "--threads", str(settings.dbt_threads)]
     if plan["full_refresh"]:
         command.append("--full-refresh")
+    else:
+        # A changed seed changes the code's hash, hence asks for a full refresh: here they are as they were.
+        command += ["--exclude-resource-type", "seed"]
     results = folder / "run_results.json"
     results.unlink(missing_ok=True)
     with exclusive(dsn):
@@ -399,7 +402,7 @@ def _invoke(
 def _brief(message: str | None) -> str | None:
     """What went wrong in one line; the further lines of a database error may quote a row."""
     lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
-    if lines and lines[0].startswith("Database Error"):
+    if lines and " Error in " in lines[0]:  # "Database Error in model …": which node, the caller knows
         lines = lines[1:] or lines
     return lines[0][:500] if lines else None
 

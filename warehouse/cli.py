@@ -33,8 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Inbox = Annotated[str | None, typer.Option(help="Folder or fsspec URL; default: WAREHOUSE_INBOX, else home/inbox.")]
 Name = Annotated[str, typer.Argument(help="Name of the delivery.")]
@@ -48,7 +48,10 @@ def main() -> None:
     """Entry of the command ``warehouse``."""
     # Deprecations inside the libraries are nothing that a person at the keyboard can mend.
     warnings.simplefilter("ignore")
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    # This logger sets its own level when it is imported.
+    logging.getLogger("great_expectations.data_context.types.base").addFilter(
+        lambda record: record.levelno > logging.INFO
+    )
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     try:
         app()
@@ -62,7 +65,7 @@ def main() -> None:
 
 def _fail(message: str) -> None:
     err.print("[red]error:[/red] ", end="")
-    err.print(message, markup=False, soft_wrap=True)
+    err.print(message, markup=False)
     sys.exit(1)
 
 
@@ -118,7 +121,7 @@ def run(inbox: Inbox = None) -> None:
 def _outcome(outcome: Any) -> None:
     style = STYLE.get(outcome.status, "white")
     codes = f"  {' '.join(outcome.codes)}" if outcome.codes else ""
-    out.print(f"[{style}]{outcome.status:10}[/{style}] {outcome.name}{codes}", soft_wrap=True)
+    out.print(f"[{style}]{outcome.status:10}[/{style}] {outcome.name}{codes}")
 
 
 def _published(plan: Any, moved: Any) -> None:
@@ -301,7 +304,7 @@ def _table(conn: psycopg.Connection, title: str, query: str) -> None:
         style = STYLE.get(str(row.get("status")))
         table.add_row(*("" if row[name] is None else str(row[name]) for name in names), style=style)
     # A pipe gets the whole width: no name is cut.
-    (out if out.is_terminal else Console(width=200, highlight=False)).print(table)
+    (out if out.is_terminal else Console(width=200, highlight=False)).print(table, soft_wrap=False)
 
 
 @app.command()
@@ -442,7 +445,7 @@ def docs() -> None:
     """Write the pages about models, columns and validation results, and say where they lie."""
     from warehouse import docs as pages
 
-    out.print(f"{pages.refresh(_settings())}", soft_wrap=True)
+    out.print(f"{pages.refresh(_settings())}")
 
 
 if __name__ == "__main__":
