@@ -214,7 +214,8 @@ def clean(series: pl.Series, column: Column, context: Context) -> Cleaned:
         return Cleaned(text, text)
     encoded = Bytes(text).array.dictionary_encode()
     distinct = pl.Series(encoded.dictionary)
-    indices = encoded.indices.to_numpy().astype(np.int64)
+    # not to_numpy(): Arrow imports pandas for it
+    indices = np.frombuffer(encoded.indices.buffers()[1], dtype=np.int32, count=len(text)).astype(np.int64)
     if len(distinct) > _FEW:
         return _clean(distinct, column, context).spread(indices)
     # few values are the same few in the next batch, though in another order
