@@ -49,6 +49,8 @@ START_SECONDS = 180
 STOP_SECONDS = 15
 #: A service that dies is started again, this often at most.
 RESTARTS = 5
+#: Airflow is asked about its runs this often.
+PAGE_SECONDS = 3
 #: Rest that must last before ``once`` believes that nothing more will come: longer than an event needs to make a run.
 REST_SECONDS = 6
 
@@ -419,10 +421,15 @@ def _watch(settings: Settings, services: Services, console: Console, stop: threa
     news = News(settings, console, since=services.since)
     _welcome(settings, place, console)
     rest_since: float | None = None
+    asked_at = 0.0
     while not stop.wait(1):
         services.revive(console)
         with suppress(httpx.HTTPError, psycopg.OperationalError):
-            news.tell(page)
+            news.of_ledger()
+            if time.monotonic() - asked_at < PAGE_SECONDS:  # a request costs Airflow more than the ledger's answer
+                continue
+            asked_at = time.monotonic()
+            news.of_runs(page)
             if not once:
                 continue
             if not news.is_at_rest(page):
@@ -471,8 +478,8 @@ class News:
             (list(ledger.UNDECIDED),),
         )
 
-    def tell(self, page: Page) -> None:
-        """Print what is new."""
+    def of_ledger(self) -> None:
+        """Print new decisions and publications."""
         for arrival_id, name, status, codes in self._decided():
             if self._told.get(arrival_id) != status:
                 self._told[arrival_id] = status
@@ -485,6 +492,9 @@ class News:
         ):
             self._publication = number
             self._console.print(f"[bold green]published [/] no. {number} from {schema}: {count} deliveries count in it")
+
+    def of_runs(self, page: Page) -> None:
+        """Print runs that have failed."""
         for run in page.runs(state="failed", end_date_gte=_iso(self._since)):
             if run["dag_run_id"] not in self._failed:
                 self._failed.add(run["dag_run_id"])

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from warehouse import server
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 CONTRACTS = Path(contracts.__file__).resolve().parent
 BUILDS = ("build_a", "build_b")
+#: What dbt keeps of a parse, for the next one with the same variables and environment.
+PARSED = "partial_parse.msgpack"
 #: dbt's unit tests look at the code, not at the data: `make test` runs them.
 DBT_FLAGS = ("--exclude-resource-type", "unit_test")
 
@@ -39,6 +42,8 @@ _LOCK = 7_301_002
 #: Another build's wait for the lock, in seconds.
 _LOCK_SECONDS = 3 * 3600
 _ENVIRONMENT = threading.Lock()
+#: Setting that counts how often a month was asked for: a further time makes a build due.
+_MONTHS_ASKED = "months_asked"
 
 #: Told (node, finished, all) as dbt goes on.
 OnNode = Callable[[str, int, int], None]
@@ -111,31 +116,34 @@ def code_hash() -> str:
 
 
 def ledger_hash(conn: psycopg.Connection, code: str) -> str:
-    """Hash of what there is to publish: every decided delivery, and the code. Equal hashes: nothing is new."""
+    """Hash of what there is to publish: every decided delivery, the months asked for, the code.
+
+    Equal hashes: nothing is new.
+    """
     decided = conn.execute(
         "SELECT name, status, codes, content_hash FROM ops.delivery"
         " WHERE status IN ('accepted', 'refused', 'superseded', 'withdrawn') ORDER BY name COLLATE \"C\""
     ).fetchall()
-    return hashlib.sha256(json.dumps([code, decided]).encode()).hexdigest()
+    asked = conn.execute("SELECT value FROM ops.setting WHERE name = %s", [_MONTHS_ASKED]).fetchone()
+    return hashlib.sha256(json.dumps([code, decided, asked]).encode()).hexdigest()
 
 
 def is_new(conn: psycopg.Connection) -> bool:
     """Whether a build would find something to do."""
-    published = conn.execute(
-        "SELECT p.ledger_hash, coalesce(b.months_asked, '{}') <> '{}'"
-        " FROM ops.publication AS p LEFT JOIN ops.build AS b ON b.build = p.build WHERE p.is_current"
-    ).fetchone()
+    published = conn.execute("SELECT ledger_hash FROM ops.publication WHERE is_current").fetchone()
     if published is None:
         return conn.execute("SELECT FROM ops.delivery WHERE decided_at IS NOT NULL LIMIT 1").fetchone() is not None
-    return bool(published[1]) or published[0] != ledger_hash(conn, code_hash())
+    return bool(published[0] != ledger_hash(conn, code_hash()))
 
 
 def ask_month(conn: psycopg.Connection, month: date) -> None:
-    """Have a month rebuilt whatever changed: by the next build, which this makes due, and in the other schema later.
-
-    A build is due while the published schema is asked for a month.
-    """
+    """Have a month rebuilt whatever changed: by the next build, which is due now, and in the other schema later."""
     with conn.transaction():
+        conn.execute(
+            "INSERT INTO ops.setting AS s (name, value) VALUES (%s, '1')"
+            " ON CONFLICT (name) DO UPDATE SET value = (s.value::integer + 1)::text",
+            [_MONTHS_ASKED],
+        )
         for build in BUILDS:
             conn.execute(
                 "INSERT INTO ops.build AS b (build, months_asked) VALUES (%s, ARRAY[%s::date])"
@@ -262,9 +270,10 @@ def manifest(settings: Settings) -> Path:
     mark = path.with_name("manifest.code")
     if not (path.exists() and mark.exists() and mark.read_text() == code_hash()):
         folder = target(settings, "parse")
-        # Parsing connects to nothing.
-        blank = environment("host=localhost port=5432 user=nobody dbname=none", settings)
-        _invoke(["parse"], folder, blank, variables={"build": BUILDS[0]})
+        # Parsing connects to nothing, but what it has parsed serves the first build only with the same environment.
+        there = settings.dsn is not None or server.is_running(settings)
+        dsn = server.ensure_running(settings) if there else "host=localhost port=5432 user=nobody dbname=none"
+        _invoke(["parse"], folder, environment(dsn, settings), variables={"build": BUILDS[0]})
         _keep_manifest(settings, folder)
     return path
 
@@ -298,6 +307,10 @@ def run(
         command += ["--exclude-resource-type", "seed"]
     results = folder / "run_results.json"
     results.unlink(missing_ok=True)
+    parsed = target(settings, "parse") / PARSED
+    if plan["build"] == BUILDS[0] and parsed.exists() and not (folder / PARSED).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(parsed, folder / PARSED)
     with exclusive(dsn):
         with connect(dsn) as conn:
             check(conn, plan)
