@@ -24,8 +24,13 @@ where
 
 {# Like relationships, for a key of several columns. #}
 {% test relationships_on(model, to, columns, to_columns=none) %}
+with child as (
+    select {{ columns | join(', ') }}
+    from {{ model }}
+)
+
 select {{ columns | join(', ') }}
-from {{ model }} as child
+from child
 where
     {% for column in columns %}child.{{ column }} is not null and {% endfor %}
     not exists (
