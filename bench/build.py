@@ -8,8 +8,8 @@
 2. that sender's last month arrives (membership snapshot, training, medical): the aim is at most 0.05 of the full build;
 3. one settlement of a year before is reversed;
 4. nothing new: decided from the ledger, without dbt;
-5. a month that nobody had delivered before: all senders' states are carried into it, so it cannot cost less than its share
-   of all months.
+5. a month that nobody had delivered before: all senders' states are carried into it, so it cannot cost less than its
+   share of all months.
 
 Afterwards the incremental result is compared with a full build of the same deliveries, table by table.
 """
@@ -88,9 +88,7 @@ class Bench:
         if compare:
             incremental = self._content()
             self._measure("full build again", full=True)
-            differing = sorted(
-                table for table, content in self._content().items() if incremental.get(table) != content
-            )
+            differing = sorted(table for table, content in self._content().items() if incremental.get(table) != content)
             print(f"\nincremental against full: {'differ in ' + ', '.join(differing) if differing else 'equal'}")
 
     def _deliver(self, sender: str, month: object) -> None:
@@ -106,7 +104,8 @@ class Bench:
         self.conn.execute("CHECKPOINT")
         begun = time.monotonic()
         plan = build.plan(self.dsn, contracts.load())
-        assert plan is not None and plan["full_refresh"] == full
+        assert plan is not None
+        assert plan["full_refresh"] == full
         build.run(self.dsn, self.settings, plan)
         wall = time.monotonic() - begun
         with self.conn.transaction():
@@ -137,7 +136,7 @@ class Bench:
     def _content(self) -> dict[str, tuple[int, int]]:
         """Rows and a hash of each published table, whatever their order."""
         tables = self.conn.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'build_a' AND table_type = 'BASE TABLE'"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'build_a'::regnamespace AND relkind = 'r'"
         ).fetchall()
         return {
             table: self.conn.execute(

@@ -41,6 +41,11 @@ class World:
     senders: tuple[str, ...] = SENDERS
 
     @property
+    def organisations(self) -> int:
+        """Base organisations of one sender: one to 80 members."""
+        return max(20, self.members // (80 * len(self.senders)))
+
+    @property
     def month_list(self) -> list[date]:
         """The months, in order."""
         return [add_months(FIRST_MONTH, index) for index in range(self.months)]
@@ -145,21 +150,21 @@ class World:
         return f"'{sender[:2]}' || '01' || lpad((1 + {dice(seed, 1, 20)})::text, 2, '0')"
 
     _PERSON = f"""
-        md5('person ' || i)::uuid AS person_key, (1 + {dice('i', 2, 2)})::text AS person_sex,
-        (1960 + {dice('i', 3, 45)})::smallint AS person_birth_year
+        md5('person ' || i)::uuid AS person_key, (1 + {dice("i", 2, 2)})::text AS person_sex,
+        (1960 + {dice("i", 3, 45)})::smallint AS person_birth_year
     """
 
     def _organisations(self, sender: str, index: int, every: int) -> str:
         return f"""
             SELECT i AS line_number, '{sender}' || lpad(i::text, 5, '0') AS org_code,
                 CASE WHEN i % 20 = 0 THEN '40' ELSE '90' END AS org_level, '1' AS org_type,
-                {self._county(sender, 'i')} AS admdvs, 'E{sender}' || i AS employer_uscc,
-                (ARRAY['110', '159', '170', '300', '400'])[1 + {dice('i', 4, 5)}] AS employer_nature,
-                chr(65 + {dice('i', 5, 20)}::integer) AS industry, '1' AS status,
-                (60 + {dice(f'i + {index}', 6, 200)})::integer AS employees,
-                {dice('i', 7, 2)} = 0 AS has_workers_congress, {dice('i', 8, 3)} = 0 AS has_open_affairs,
-                {dice('i', 9, 3)} = 1 AS has_collective_contract
-            FROM generate_series(1, 250) AS organisation (i)
+                {self._county(sender, "i")} AS admdvs, 'E{sender}' || i AS employer_uscc,
+                (ARRAY['110', '159', '170', '300', '400'])[1 + {dice("i", 4, 5)}] AS employer_nature,
+                chr(65 + {dice("i", 5, 20)}::integer) AS industry, '1' AS status,
+                (60 + {dice(f"i + {index}", 6, 200)})::integer AS employees,
+                {dice("i", 7, 2)} = 0 AS has_workers_congress, {dice("i", 8, 3)} = 0 AS has_open_affairs,
+                {dice("i", 9, 3)} = 1 AS has_collective_contract
+            FROM generate_series(1, {self.organisations}) AS organisation (i)
             WHERE (i + {index}) % {every} = 0
         """
 
@@ -169,13 +174,13 @@ class World:
         turns = f"({index} + (i / {len(self.senders)}) % 50) / 50"
         return f"""
             SELECT row_number() OVER () AS line_number, {self._PERSON}, 'M{sender}' || i AS member_id,
-                '{sender}' || lpad((1 + {dice(f'i + 7 * ({turns})', 10, 250)})::text, 5, '0') AS org_code,
-                '2' AS sex, '21' AS education,
-                (ARRAY['初级工', '中级工', '高级工', NULL, NULL])[1 + {dice('i', 11, 5)}] AS skill_level,
-                '10' AS employment_status, {dice('i', 12, 4)} = 0 AS is_migrant_worker,
-                (ARRAY['0', '1', '3', NULL])[1 + {dice('i', 13, 4)}] AS new_form_type,
-                date '2015-01-01' + {dice('i', 14, 3200)}::integer AS joined_on,
-                CASE WHEN {dice(f'i + {index // 12}', 15, 40)} = 0 THEN '4' ELSE '1' END AS status
+                '{sender}' || lpad((1 + {dice(f"i + 7 * ({turns})", 10, self.organisations)})::text, 5, '0')
+                    AS org_code, '2' AS sex, '21' AS education,
+                (ARRAY['初级工', '中级工', '高级工', NULL, NULL])[1 + {dice("i", 11, 5)}] AS skill_level,
+                '10' AS employment_status, {dice("i", 12, 4)} = 0 AS is_migrant_worker,
+                (ARRAY['0', '1', '3', NULL])[1 + {dice("i", 13, 4)}] AS new_form_type,
+                date '2015-01-01' + {dice("i", 14, 3200)}::integer AS joined_on,
+                CASE WHEN {dice(f"i + {index // 12}", 15, 40)} = 0 THEN '4' ELSE '1' END AS status
             FROM {self._people(sender)}
             WHERE {every} = 1 OR {turn}
         """
@@ -183,33 +188,36 @@ class World:
     def _certificates(self, sender: str, index: int) -> str:
         return f"""
             SELECT row_number() OVER () AS line_number, {self._PERSON},
-                'Y' || lpad((i::bigint * 100 + {index})::text, 21, '0') AS certificate_no, '6-18-01-01' AS occupation_code,
-                (ARRAY['初级工', '中级工', '高级工', '技师'])[1 + {dice(f'i + {index}', 21, 4)}] AS skill_level,
-                {self._day(index, 'i', 22)} AS issued_on, '1' AS status
+                'Y' || lpad((i::bigint * 100 + {index})::text, 21, '0') AS certificate_no,
+                '6-18-01-01' AS occupation_code,
+                (ARRAY['初级工', '中级工', '高级工', '技师'])[1 + {dice(f"i + {index}", 21, 4)}] AS skill_level,
+                {self._day(index, "i", 22)} AS issued_on, '1' AS status
             FROM {self._people(sender)}
-            WHERE {dice(f'i * 31 + {index}', 23, 100)} = 0
+            WHERE {dice(f"i * 31 + {index}", 23, 100)} = 0
         """
 
     def _enrolments(self, sender: str, index: int) -> str:
         return f"""
             SELECT row_number() OVER () AS line_number, {self._PERSON}, 'N' || i || '-{index}' AS enrolment_id,
-                '培训中心' AS provider_name, (ARRAY['1', '2', '3', '6'])[1 + {dice(f'i + {index}', 31, 4)}] AS training_type,
-                {self._day(index, 'i', 32)} AS started_on, 40::numeric AS planned_hours, 36::numeric AS attended_hours,
-                (ARRAY['1', '1', '2', '3'])[1 + {dice(f'i + {index}', 33, 4)}] AS result,
-                (ARRAY['1', '2', '4', NULL])[1 + {dice(f'i + {index}', 34, 4)}] AS funding_source,
-                {dice(f'i + {index}', 35, 2000)}::numeric(16, 2) AS subsidy_amount
+                '培训中心' AS provider_name,
+                (ARRAY['1', '2', '3', '6'])[1 + {dice(f"i + {index}", 31, 4)}] AS training_type,
+                {self._day(index, "i", 32)} AS started_on, 40::numeric AS planned_hours, 36::numeric AS attended_hours,
+                (ARRAY['1', '1', '2', '3'])[1 + {dice(f"i + {index}", 33, 4)}] AS result,
+                (ARRAY['1', '2', '4', NULL])[1 + {dice(f"i + {index}", 34, 4)}] AS funding_source,
+                {dice(f"i + {index}", 35, 2000)}::numeric(16, 2) AS subsidy_amount
             FROM {self._people(sender)}
-            WHERE {dice(f'i * 37 + {index}', 36, 25)} = 0
+            WHERE {dice(f"i * 37 + {index}", 36, 25)} = 0
         """
 
     def _funds(self, sender: str, index: int) -> str:
         year = FIRST_MONTH.year + index // 12 - 1
         return f"""
             SELECT i AS line_number, 'E{sender}' || i AS employer_uscc, {year}::smallint AS year,
-                '单位' || i AS employer_name, {self._county(sender, 'i')} AS admdvs, 1000000::numeric(16, 2) AS wages_total,
-                15000::numeric(16, 2) AS accrued, (10000 + {dice('i', 41, 5000)})::numeric(16, 2) AS spent,
-                (5000 + {dice('i', 42, 5000)})::numeric(16, 2) AS frontline_spent
-            FROM generate_series(1, 250) AS organisation (i)
+                '单位' || i AS employer_name, {self._county(sender, "i")} AS admdvs,
+                1000000::numeric(16, 2) AS wages_total, 15000::numeric(16, 2) AS accrued,
+                (10000 + {dice("i", 41, 5000)})::numeric(16, 2) AS spent,
+                (5000 + {dice("i", 42, 5000)})::numeric(16, 2) AS frontline_spent
+            FROM generate_series(1, {self.organisations}) AS organisation (i)
         """
 
     def _insured(self, sender: str, index: int, every: int) -> str:
@@ -222,13 +230,13 @@ class World:
     def _insurance(self, sender: str, index: int, every: int) -> str:
         return f"""
             SELECT row_number() OVER () AS line_number, 'R' || i AS psn_insu_rlts_id, 'P' || i AS psn_no,
-                'E{sender}' || (1 + {dice(f'i + {index}', 51, 250)}) AS emp_uscc,
-                CASE WHEN {dice('i', 52, 6)} = 0 THEN '390' ELSE '310' END AS insutype,
-                (ARRAY['1101', '1101', '1103', '1201'])[1 + {dice('i', 53, 4)}] AS psn_type,
-                CASE WHEN {dice(f'i + {index}', 54, 20)} = 0 THEN '2' ELSE '1' END AS psn_insu_stas,
-                date '2018-01-01' + {dice('i', 55, 2000)}::integer AS crt_insu_date,
-                CASE WHEN {dice(f'i + {index}', 54, 20)} = 0 THEN {self._day(index, 'i', 56)} END AS paus_insu_date,
-                {self._county(sender, 'i')} AS insu_admdvs
+                'E{sender}' || (1 + {dice(f"i + {index}", 51, self.organisations)}) AS emp_uscc,
+                CASE WHEN {dice("i", 52, 6)} = 0 THEN '390' ELSE '310' END AS insutype,
+                (ARRAY['1101', '1101', '1103', '1201'])[1 + {dice("i", 53, 4)}] AS psn_type,
+                CASE WHEN {dice(f"i + {index}", 54, 20)} = 0 THEN '2' ELSE '1' END AS psn_insu_stas,
+                date '2018-01-01' + {dice("i", 55, 2000)}::integer AS crt_insu_date,
+                CASE WHEN {dice(f"i + {index}", 54, 20)} = 0 THEN {self._day(index, "i", 56)} END AS paus_insu_date,
+                {self._county(sender, "i")} AS insu_admdvs
             FROM {self._people(sender)}
             WHERE ((i / {len(self.senders)}) + {index}) % {every} = 0
         """
@@ -252,7 +260,8 @@ class World:
                 'P' || ({place} + {count} * {dice(seed, 63, people)}) AS psn_no,
                 'S{sender}-{at}-' || n AS this_id, {fee} AS fee,
                 (ARRAY['11', '11', '11', '14', '21', '41', '51', '9107'])[1 + {dice(seed, 64, 8)}] AS med_type,
-                {self._county(sender, seed)} AS insu_admdvs, 'H{sender}' || lpad({dice(seed, 65, 300)}::text, 5, '0') AS place
+                {self._county(sender, seed)} AS insu_admdvs,
+                'H{sender}' || lpad({dice(seed, 65, 300)}::text, 5, '0') AS place
             """
 
         def wanted(source: str, identifier: str, original: str, sign: str, at: str, refund: str) -> str:
@@ -276,16 +285,17 @@ class World:
             )
             parts.append(wanted(reversed_ones, "this_id || '-R'", "this_id", "-", "at", "'1'"))
         return f"""
-            SELECT row_number() OVER () AS line_number, person_key, '1' AS person_sex, 1980::smallint AS person_birth_year,
-                setl_id, init_setl_id, psn_no, CASE WHEN {dice('n', 69, 5)} = 0 THEN '390' ELSE '310' END AS insutype,
+            SELECT row_number() OVER () AS line_number, person_key, '1' AS person_sex,
+                1980::smallint AS person_birth_year, setl_id, init_setl_id, psn_no,
+                CASE WHEN {dice("n", 69, 5)} = 0 THEN '390' ELSE '310' END AS insutype,
                 '1101' AS psn_type, insu_admdvs, place AS fixmedins_code, '机构 ' || place AS fixmedins_name,
                 '03' AS hosp_lv, setl_time::date AS begndate, setl_time::date AS enddate, setl_time, med_type,
                 '2' AS pay_loc, refund AS refd_setl_flag,
-                CASE WHEN {dice('n', 70, 100)} = 0 THEN '0' ELSE '1' END AS vali_flag,
-                coalesce((ARRAY['1', '2'])[{dice('n', 71, 100)} + 1], '0') AS out_flag,
+                CASE WHEN {dice("n", 70, 100)} = 0 THEN '0' ELSE '1' END AS vali_flag,
+                coalesce((ARRAY['1', '2'])[{dice("n", 71, 100)} + 1], '0') AS out_flag,
                 fee AS medfee_sumamt, round(fee * 0.05, 2) AS fulamt_ownpay_amt, 0::numeric(16, 2) AS overlmt_selfpay,
                 fund AS fund_pay_sumamt, fee - fund AS psn_pay
-            FROM ({' UNION ALL '.join(parts)}) AS settled
+            FROM ({" UNION ALL ".join(parts)}) AS settled
         """
 
     # -- landing ------------------------------------------------------------------------------------------------------
@@ -341,8 +351,8 @@ class World:
         )
         cursor = conn.execute(
             sql.SQL(
-                "INSERT INTO {} (delivery_id, file_no, content_hash, {}) SELECT {}, {}, hashtextextended(q::text, 0), {}"
-                " FROM (" + query + ") AS q"
+                "INSERT INTO {} (delivery_id, file_no, content_hash, {})"
+                " SELECT {}, {}, hashtextextended(q::text, 0), {} FROM (" + query + ") AS q"
             ).format(
                 batch,
                 sql.SQL(", ").join(map(sql.Identifier, columns)),

@@ -1,6 +1,5 @@
 {#
-What: every insurance relation that a counting delivery brought stands in core.insurance_spell, and the last one to speak
-of it is still what holds.
+What: every insurance relation that a counting delivery brought stands in core.insurance_spell.
 When: always; in a normal build for the deliveries that changed, weekly (full_tests) for all.
 How to resolve: rows were lost between landing and core. Nothing is published before. Rebuild with `--full-refresh`; if
 that mends it, what touches a relation is incomplete: see int_touched_spell.

@@ -35,10 +35,10 @@ landed as (
 ),
 
 counted as (
-    select delivery_id, sum(rows_loaded) as rows_loaded
-    from {{ source('ops', 'delivery_file') }}
+    select delivery_name, sum(rows_loaded) as rows_loaded
+    from {{ ref('stg_ops__delivery_file') }}
     where feed = 'settlement'
-    group by delivery_id
+    group by delivery_name
 ),
 
 final as (
@@ -53,7 +53,7 @@ final as (
         ) as audit_message
     from landed
     inner join delivery on landed.delivery_id = delivery.delivery_id
-    left join counted on landed.delivery_id = counted.delivery_id
+    left join counted on delivery.name = counted.delivery_name
     where
         landed.rows_missing > 0
         or landed.rows_overruled_by_older > 0
