@@ -1,0 +1,221 @@
+"""Landing tables follow the contracts; batches are copied exactly, without WAL, and attached without a scan."""
+
+from dataclasses import replace
+
+import polars as pl
+import psycopg
+import pytest
+
+from ingest import contracts, database, landing
+from ingest.contracts import Contracts
+from ingest.errors import WarehouseError
+
+FEED = ("training", "fund")
+
+
+def changed(**columns: dict[str, object]) -> Contracts:
+    """The contracts with properties of columns of one feed changed; a new name is a new column like the last one."""
+    known = contracts.load()
+    feed = known.feeds[FEED]
+    old = {column.name: column for column in feed.columns}
+    new = [
+        replace(old.get(name, feed.columns[-1]), name=name, **columns.get(name, {}))
+        for name in dict.fromkeys([*old, *columns])
+    ]
+    return replace(known, feeds={**known.feeds, FEED: replace(feed, columns=tuple(new))})
+
+
+def types(conn: psycopg.Connection) -> dict[str, str]:
+    return landing._types(conn, "landing.training_fund")
+
+
+def batch(conn: psycopg.Connection, number: int = 7) -> landing.Batch:
+    return landing.Batch(conn, contracts.load().feeds[FEED], number)
+
+
+def rows(count: int, **columns: object) -> pl.DataFrame:
+    data = {
+        "line_number": range(1, count + 1),
+        "content_hash": range(count),
+        "employer_uscc": [f"U{number:017}" for number in range(count)],
+        "year": "2026",
+        "employer_name": "单位",
+    }
+    return pl.DataFrame({**data, **columns})
+
+
+# --- tables follow contracts -----------------------------------------------------------------------------------------
+
+
+def test_a_table_has_the_columns_of_its_contract(warehouse):
+    feed = contracts.load().feeds[FEED]
+    assert list(types(warehouse)) == [*landing.PROVENANCE, *(column.name for column in feed.landed)]
+    person = types_of(warehouse, "landing.training_enrolment")
+    assert {"person_key": "uuid", "person_sex": "text", "person_birth_year": "smallint"}.items() <= person.items()
+    assert "certno" not in person
+    assert "name" not in person
+
+
+def types_of(conn: psycopg.Connection, table: str) -> dict[str, str]:
+    return landing._types(conn, table)
+
+
+def test_new_columns_and_wider_types_take_effect(warehouse):
+    with warehouse.transaction():
+        b = batch(warehouse)
+        b.create()
+        b.begin_file(0)
+        b.add(rows(3))
+        b.finish()
+        b.attach()
+    grown = changed(spent={"sql_type": "numeric(18,2)"}, trainees={"sql_type": "bigint"}, remark={"sql_type": "text"})
+    database.migrate(warehouse, grown)
+    found = types(warehouse)
+    assert (found["spent"], found["trainees"], found["remark"]) == ("numeric(18,2)", "bigint", "text")
+    assert warehouse.execute("SELECT count(*) FROM landing.training_fund WHERE remark IS NULL").fetchone() == (3,)
+    database.migrate(warehouse, grown)
+
+
+def test_a_column_that_a_contract_drops_stays(warehouse):
+    known = contracts.load()
+    feed = known.feeds[FEED]
+    database.migrate(warehouse, replace(known, feeds={**known.feeds, FEED: replace(feed, columns=feed.columns[:-1])}))
+    assert feed.columns[-1].name in types(warehouse)
+
+
+@pytest.mark.parametrize("kind", ["numeric(16,1)", "numeric(10,2)", "integer", "text"])
+def test_a_narrower_type_is_refused(warehouse, kind):
+    before = types(warehouse)
+    with pytest.raises(WarehouseError, match=r"training_fund\.spent"):
+        database.migrate(warehouse, changed(spent={"sql_type": kind}))
+    assert types(warehouse) == before
+
+
+def test_a_new_feed_gets_its_table(warehouse):
+    known = contracts.load()
+    ninth = replace(known.feeds[FEED], name="ninth")
+    database.migrate(warehouse, replace(known, feeds={**known.feeds, ("training", "ninth"): ninth}))
+    assert types_of(warehouse, "landing.training_ninth") == types(warehouse)
+
+
+def test_migrating_at_the_same_time(database_dsn):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def migrate(_: int) -> None:
+        with database.connect(database_dsn) as conn:
+            database.migrate(conn, contracts.load())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(migrate, range(4)))
+
+
+def test_statements_are_split_where_they_end():
+    script = "CREATE TABLE a (b text DEFAULT ';'); -- c; d\nCREATE FUNCTION f() AS $$ SELECT 1; SELECT 2; $$;\n"
+    assert database.statements(script) == [
+        "CREATE TABLE a (b text DEFAULT ';')",
+        "CREATE FUNCTION f() AS $$ SELECT 1; SELECT 2; $$",
+    ]
+
+
+def test_without_a_dsn(settings):
+    with pytest.raises(WarehouseError, match="WAREHOUSE_DSN"):
+        database.dsn(settings.model_copy(update={"dsn": None}))
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_copied_is_what_lands(warehouse):
+    names = ["plain", "back\\slash", "tab\there", "line\nend", "return\r", "\\N", "\\.", "quote\"'", None, "逗号，"]
+    with warehouse.transaction():
+        b = batch(warehouse)
+        b.create()
+        b.begin_file(3)
+        b.add(rows(len(names), employer_name=names))
+        b.finish()
+        b.attach()
+    found = warehouse.execute(
+        "SELECT employer_name, delivery_id, file_no FROM landing.training_fund ORDER BY line_number"
+    ).fetchall()
+    assert found == [(name, 7, 3) for name in names]
+    assert landing.leftovers(warehouse) == [(7, "landing.training_fund_7_rejected")]
+    landing.drop_leftovers(warehouse, 7)
+    assert landing.leftovers(warehouse) == []
+
+
+def test_an_error_of_the_copy_shows_the_column_not_the_value(warehouse):
+    with warehouse.transaction():
+        b = batch(warehouse)
+        b.create()
+        b.begin_file(0)
+    with pytest.raises(WarehouseError, match="column year") as caught:
+        landing.copy_frame(warehouse, b.rows, rows(2, year=["2026", "张三"]))
+    assert "张三" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_staged_rows_write_no_wal(warehouse):
+    (level,) = warehouse.execute("SHOW wal_level").fetchone()
+    if level != "minimal":
+        pytest.skip("only a server without replicas spares the WAL")
+    many = rows(100_000)
+    size = len(landing.text_rows(many))
+    (before,) = warehouse.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+    with warehouse.transaction():
+        b = batch(warehouse)
+        b.create()
+        b.begin_file(0)
+        b.add(many)
+        b.finish()
+    (written,) = warehouse.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]).fetchone()
+    assert size > 3_000_000
+    assert written < size / 10
+
+
+def test_attaching_reads_no_row_and_waits_for_no_reader(warehouse, database_dsn):
+    with warehouse.transaction():
+        b = batch(warehouse)
+        b.create()
+        b.begin_file(0)
+        b.add(rows(10))
+        b.finish()
+    messages: list[str] = []
+    warehouse.add_notice_handler(lambda notice: messages.append(notice.message_primary))
+    with database.connect(database_dsn, autocommit=False) as reader, warehouse.transaction():
+        reader.execute("SELECT count(*) FROM landing.training_fund")  # its lock stays until the end
+        warehouse.execute("SET LOCAL client_min_messages = debug1")
+        warehouse.execute("SET LOCAL lock_timeout = '2s'")
+        b.attach()
+    assert any("is implied by existing constraints" in message for message in messages)
+
+
+def test_keys_in_order_need_no_comparison():
+    def apart(*batches: list[str | None]) -> bool:
+        ranges = landing.KeyRanges(["k"])
+        for keys in batches:
+            frame = pl.DataFrame({"k": keys}, schema={"k": pl.String})
+            ranges.note(frame.head(1), frame.slice(1))
+        return ranges.apart()
+
+    assert apart(["a", "b"], ["c", "d"])
+    assert apart(["c", "d"], [], [None], ["a", "b"])
+    assert apart(["b", "a"], ["d", None, None, "c"])
+    assert not apart(["a", "a"])
+    assert not apart(["a", "b"], ["b", "c"])
+    assert not apart(["a", "c"], ["b", "d"])  # may be: the database looks
+
+
+def test_keys_of_several_columns_are_not_run_together():
+    ranges = landing.KeyRanges(["a", "b"])
+    ranges.note(pl.DataFrame({"a": ["x", "xy"], "b": ["yz", "z"]}))
+    assert ranges.apart()
+
+
+def test_widening_rules():
+    assert landing._widens("numeric(16,2)", "numeric(18,2)")
+    assert not landing._widens("numeric(16,2)", "numeric(16,3)")
+    assert landing._widens("numeric(16,2)", "numeric")
+    assert not landing._widens("numeric", "numeric(16,2)")
+    assert landing._widens("character varying(10)", "text")
+    assert landing._widens("date", "timestamp without time zone")
+    assert not landing._widens("bigint", "integer")
