@@ -66,7 +66,11 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Post-hook: statistics for the planner and for BI tools. #}
+{# Post-hooks: statistics for the planner and for BI tools. A table that only changed in parts is sampled in small. #}
+{% macro small_sample() -%}
+    {%- if is_incremental() -%}set local default_statistics_target = 20{%- endif -%}
+{%- endmacro %}
+
 {% macro analyze() -%}
     {%- if config.get('materialized') in ('table', 'incremental') -%}analyze {{ this }}{%- endif -%}
 {%- endmacro %}

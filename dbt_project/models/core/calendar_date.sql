@@ -1,4 +1,5 @@
 {{ config(
+    tags=['static'],
     materialized='incremental',
     incremental_strategy='append',
     indexes=[{'columns': ['date'], 'unique': true}],

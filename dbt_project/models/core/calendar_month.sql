@@ -1,4 +1,5 @@
 {{ config(
+    tags=['static'],
     materialized='incremental',
     incremental_strategy='append',
     indexes=[{'columns': ['month'], 'unique': true}, {'columns': ['month_key'], 'unique': true}],

@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['list', 'code'], 'unique': true}]) }}
+{{ config(tags=['static'], indexes=[{'columns': ['list', 'code'], 'unique': true}]) }}
 {# Every code list of the contracts in one table, for whoever meets a code without its label beside it. #}
 {% set lists = [
     'cert_type', 'certificate_status', 'delivery_mode', 'education', 'employer_nature', 'employment_status', 'ethnicity',

@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['admdvs'], 'unique': true}]) }}
+{{ config(tags=['static'], indexes=[{'columns': ['admdvs'], 'unique': true}]) }}
 {# The last name of each code; a code that is in no list has no row here. #}
 with
 
