@@ -41,7 +41,10 @@ final as (
         placed.name,
         concat(
             province.name,
-            case when placed.level <> 'province' and city.admdvs <> placed.admdvs and city.name not in ('市辖区', '县') then city.name end,
+            case
+                when placed.level <> 'province' and city.admdvs <> placed.admdvs and city.name not in ('市辖区', '县')
+                    then city.name
+            end,
             case when placed.level <> 'province' then placed.name end
         ) as full_name,
         placed.level,
