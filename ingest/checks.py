@@ -14,11 +14,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ingest import numbers
-from ingest.cleaning import Bytes, Cleaned, Context, any_of, clean, from_matrix, missing, nulls, true
+from ingest.cleaning import Cleaned, Context, any_of, clean, missing
+from ingest.columns import Bytes, Mask, from_matrix, nulls, true
 from ingest.contracts.model import Column, Feed, Kind
 from ingest.errors import RowCode
 from ingest.identity import Keyring
-from ingest.numbers import Mask
 
 #: Persons of these documents are one class: the number is the same in both.
 CN = "CN"
@@ -173,9 +173,10 @@ def _check_person(
     content = Bytes(text)
     foreign &= content.lengths == 18
     checkable = chinese | foreign
-    if ((content.data - np.uint8(ord("a"))) < 26).any():
-        upper = checkable & text.str.contains("[a-z]").to_numpy()
-        text = text.str.to_uppercase().zip_with(pl.Series(upper), text)
+    small = content.rows(np.flatnonzero((content.data - np.uint8(ord("a"))) < 26))
+    small = small[checkable[small]]
+    if len(small):
+        text = text.clone().scatter(small, text.gather(small).str.to_uppercase())
         content = Bytes(text)
 
     person = _Person(
@@ -216,8 +217,10 @@ def _check_person(
         # 4.40101E+17, and what is left of a number once its last three digits have been rounded away
         shape = text.gather(suspects).str.contains(r"^[0-9](?:\.[0-9]+)?[eE]\+[0-9]{2}$|^[0-9]\.[0-9]+[eE][0-9]{2}$")
         broken[suspects] = shape.to_numpy()
-        rounded = numbers.digits(matrix[:, 15:]) & (matrix[:, 15:] == ord("0")).all(axis=1)
-        broken[rows] |= rounded & numbers.digits(matrix) & ~read.checked
+        unchecked = np.flatnonzero(~read.checked)
+        doubtful = matrix[unchecked]
+        rounded = numbers.digits(doubtful) & (doubtful[:, 15:] == ord("0")).all(axis=1)
+        broken[rows[unchecked[rounded]]] = True
     if column.name in damaged:
         broken |= usable & true(damaged[column.name])
     right &= ~broken

@@ -16,13 +16,12 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from ingest import numbers
+from ingest.columns import Bytes, Mask, among, from_matrix, nulls, true
 from ingest.contracts.model import CodeList, Column, Kind
 from ingest.errors import RowCode
-from ingest.numbers import Mask, Matrix
 
 #: Stripped at both ends of every value.
 STRIP = " \t\r\n\u00a0\u3000\u200b\ufeff"
@@ -127,25 +126,6 @@ def any_of(masks: list[Mask], height: int) -> Mask:
     return np.logical_or.reduce(masks) if masks else np.zeros(height, dtype=np.bool_)
 
 
-def nulls(series: pl.Series) -> Mask:
-    """Rows without a value."""
-    if 0 < series.null_count() < len(series):
-        return series.is_null().to_numpy()
-    return np.full(len(series), series.null_count() > 0)
-
-
-def true(series: pl.Series) -> Mask:
-    """Rows that are true; null is not."""
-    return (series.fill_null(value=False) if series.null_count() else series).to_numpy()
-
-
-def among(rows: NDArray[np.int64], height: int) -> Mask:
-    """Row numbers as a mask."""
-    mask = np.zeros(height, dtype=np.bool_)
-    mask[rows] = True
-    return mask
-
-
 def _blank(series: pl.Series, rows: Mask) -> pl.Series:
     """A copy with null in ``rows``."""
     return pl.select(pl.when(~pl.Series(rows)).then(series)).to_series()
@@ -156,46 +136,6 @@ def _patch(series: pl.Series, rows: NDArray[np.int64], values: pl.Series) -> pl.
     if len(rows) == 0:
         return series
     return values if len(rows) == len(series) else series.clone().scatter(rows, values)
-
-
-class Bytes:
-    """The UTF-8 bytes of a text column as one array, to look at all its rows in a few array operations."""
-
-    def __init__(self, series: pl.Series) -> None:
-        self.series = series
-        array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if isinstance(array, pa.ChunkedArray):
-            array = array.combine_chunks()
-        if not pa.types.is_large_string(array.type):
-            array = array.cast(pa.large_string())
-        _, offsets, data = array.buffers()
-        self.offsets = np.frombuffer(offsets, dtype=np.int64, count=len(array) + array.offset + 1)[array.offset :]
-        self.start = int(self.offsets[0])
-        whole = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
-        self.data = whole[self.start : int(self.offsets[-1])]
-        self.lengths = np.diff(self.offsets)
-        self.array = array
-
-    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
-        """The rows to which byte ``positions`` belong, each once."""
-        found: NDArray[np.int64] = np.unique(
-            np.searchsorted(self.offsets, positions + self.start, side="right").astype(np.int64) - 1
-        )
-        return found
-
-    def matrix(self, rows: NDArray[np.int64], width: int) -> Matrix:
-        """The first ``width`` bytes of ``rows``, none of which may be shorter, as a (rows, width) copy."""
-        if len(rows) == len(self.lengths) and len(self.data) == len(rows) * width:
-            return self.data.reshape(-1, width).copy()
-        return self.data[(self.offsets[rows] - self.start)[:, None] + np.arange(width)]
-
-
-def from_matrix(matrix: Matrix) -> pl.Series:
-    """The rows of an ASCII byte matrix as texts."""
-    height, width = matrix.shape
-    offsets = np.arange(height + 1, dtype=np.int64) * width
-    array = pa.LargeStringArray.from_buffers(height, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(matrix)))
-    return pl.Series(array)
 
 
 def clean(series: pl.Series, column: Column, context: Context) -> Cleaned:
@@ -561,7 +501,7 @@ def _read_plain_times(content: Bytes, width: int) -> tuple[NDArray[np.int64], ND
     timed = width == 19
     rows = np.flatnonzero(content.lengths == width)
     # one row a character place, so that every operation below runs over contiguous memory
-    places = np.ascontiguousarray(content.matrix(rows, width).T)
+    places = np.array(content.matrix(rows, width).T, order="C")
     spans = [(0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19)][: 6 if timed else 3]
     figures = places - np.uint8(48)
     fit = figures[[place for start, end in spans for place in range(start, end)]].max(axis=0, initial=0) < 10

@@ -7,8 +7,11 @@ HKDF: one for person keys, one for sealing, one for the fingerprint.
 import os
 import secrets
 import stat
+from functools import lru_cache
 from pathlib import Path
+from uuid import UUID
 
+import numpy as np
 import polars as pl
 import psycopg
 from cryptography.exceptions import InvalidTag
@@ -16,7 +19,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256, SM3
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
 
+from ingest import numbers
+from ingest.columns import Bytes, Matrix, among, from_matrix
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
 
@@ -24,8 +30,13 @@ from ingest.settings import Settings
 SHORTEST = 32
 _NONCE = 12
 _SEALED_V1 = b"\x01"
-#: Person keys remembered in each of two generations (about 250 bytes each).
-_REMEMBERED = 1 << 17
+_DIGEST = 16
+#: How a resident number begins where a person is given as ``class|number``.
+_RESIDENT = b"CN|"
+#: Digests of residents remembered, 24 bytes each.
+_REMEMBERED = 1 << 19
+#: Keys of other persons remembered, some 300 bytes each.
+_REMEMBERED_OTHERS = 1 << 14
 
 
 class Keyring:
@@ -39,8 +50,9 @@ class Keyring:
         self._hmac = HMAC(_derive(secret, b"person key"), SM3())
         self._cipher = AESGCM(_derive(secret, b"seal"))
         self.fingerprint = _derive(secret, b"fingerprint").hex()[:32]
-        self._recent: dict[str, str] = {}
-        self._older: dict[str, str] = {}
+        self._codes = np.empty(0, dtype=np.int64)
+        self._digests = np.empty((0, _DIGEST), dtype=np.uint8)
+        self._of_other = lru_cache(_REMEMBERED_OTHERS)(lambda person: str(UUID(bytes=self._digest(person.encode()))))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Keyring":
@@ -60,23 +72,55 @@ class Keyring:
     def person_keys(self, persons: pl.Series) -> pl.Series:
         """Keys of persons given as ``class|number``: the first 128 bits of an HMAC-SM3, as UUID text.
 
-        Null stays null. Keys are remembered, a bounded number of them: persons return often in a delivery.
+        Null stays null. Keys are remembered, a bounded number of them: persons return often.
         """
-        known = self._recent.get
-        keys = [known(person) or (person and self._key(person)) for person in persons.to_list()]
-        return pl.Series("person_key", keys, dtype=pl.String)
+        content = Bytes(persons.fill_null("") if persons.null_count() else persons)
+        rows = np.flatnonzero(content.lengths == len(_RESIDENT) + 18)
+        matrix = content.matrix(rows, len(_RESIDENT) + 18)
+        codes = _resident_codes(matrix)
+        usable = codes >= 0
+        if not usable.all():
+            rows, matrix, codes = rows[usable], matrix[usable], codes[usable]
+        keys = from_matrix(_uuids(self._of_residents(codes, matrix)))
+        if len(rows) == len(persons):
+            return keys.alias("person_key")
+        others = np.flatnonzero(~among(rows, len(persons)))
+        names = persons.gather(others).to_list()
+        rest = pl.Series([None if name is None else self._of_other(name) for name in names], dtype=pl.String)
+        blank = pl.Series("person_key", [None], dtype=pl.String).new_from_index(0, len(persons))
+        return blank.scatter(np.concatenate([rows, others]), pl.concat([keys, rest]))
 
-    def _key(self, person: str) -> str:
-        key = self._older.get(person)
-        if key is None:
-            mac = self._hmac.copy()
-            mac.update(person.encode())
-            text = mac.finalize().hex()
-            key = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"
-        if len(self._recent) >= _REMEMBERED:
-            self._older, self._recent = self._recent, {}
-        self._recent[person] = key
-        return key
+    def _of_residents(self, codes: NDArray[np.int64], matrix: Matrix) -> Matrix:
+        """Digests, (n, 16), of resident numbers given as codes and as bytes.
+
+        What is known lies sorted, and so is what is asked: the search then runs through memory in one direction.
+        """
+        order = np.argsort(codes)
+        ordered = codes[order]
+        first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+        distinct = ordered[first]
+        place = np.searchsorted(self._codes, distinct)
+        known = np.append(self._codes, -1)[place] == distinct
+        digests = np.empty((len(distinct), _DIGEST), dtype=np.uint8)
+        digests[known] = self._digests[place[known]]
+        fresh = np.flatnonzero(~known)
+        if len(fresh):
+            texts = matrix[order[first][fresh]]
+            made = b"".join([self._digest(row.tobytes()) for row in texts])
+            digests[fresh] = np.frombuffer(made, dtype=np.uint8).reshape(-1, _DIGEST)
+            if len(self._codes) + len(fresh) > _REMEMBERED:
+                self._codes, self._digests = distinct, digests
+            else:
+                self._codes = np.insert(self._codes, place[fresh], distinct[fresh])
+                self._digests = np.insert(self._digests, place[fresh], digests[fresh], axis=0)
+        back = np.empty(len(order), dtype=np.int64)
+        back[order] = np.cumsum(first) - 1
+        return digests.take(back, axis=0)
+
+    def _digest(self, person: bytes) -> bytes:
+        mac = self._hmac.copy()
+        mac.update(person)
+        return mac.finalize()[:_DIGEST]
 
     def seal(self, content: bytes) -> bytes:
         """Encrypt and authenticate (AES-256-GCM): one byte of version, nonce, ciphertext."""
@@ -119,6 +163,28 @@ def ensure_fingerprint(conn: psycopg.Connection, keyring: Keyring) -> None:
             "This warehouse was made with another key, or its key is missing. Put back the key (WAREHOUSE_KEY, or the "
             "file named key in WAREHOUSE_HOME); with a different one persons could not be recognised nor opened."
         )
+
+
+def _resident_codes(matrix: Matrix) -> NDArray[np.int64]:
+    """A number for each ``CN|`` and 18 characters, one to one; -1 for anything else."""
+    places = np.ascontiguousarray(matrix.T)
+    start = len(_RESIDENT)
+    figures = places[start:] - np.uint8(ord("0"))
+    check = np.where(places[-1] == ord("X"), 10, figures[17])
+    fit = (figures[:17].max(axis=0, initial=0) < 10) & (check < 11)
+    for place, byte in zip(places, _RESIDENT, strict=False):
+        fit &= place == byte
+    body = numbers.integers(figures[:9]).astype(np.int64) * 10**8 + numbers.integers(figures[9:17])
+    return np.where(fit, body * 11 + check, -1)
+
+
+def _uuids(digests: Matrix) -> Matrix:
+    """Digests, (n, 16), as the 36 characters of a UUID."""
+    text = np.full((len(digests), 36), ord("-"), dtype=np.uint8)
+    figures = np.frombuffer(digests.tobytes().hex().encode(), dtype=np.uint8).reshape(-1, 32)
+    for start, end, at in ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24)):
+        text[:, at : at + end - start] = figures[:, start:end]
+    return text
 
 
 def _derive(secret: str, purpose: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Arithmetic of Chinese identity numbers and unified social credit codes, vectorised over matrices of ASCII bytes.
 
-A matrix has one row a number and one column a character (``uint8``), as ``Bytes.matrix`` in ``ingest.cleaning`` makes
-it; the results are arrays of the same height. Nothing here knows a feed, a document type or a code of the interface.
+A matrix has one row a number and one column a character (``uint8``), as ``ingest.columns.Bytes`` makes it; the results
+are arrays of the same height. Nothing here knows a feed, a document type or a code of the interface.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+from ingest.columns import Mask, Matrix
 
 #: Weights of ISO 7064 MOD 11-2 over the first 17 digits, and the check character of each remainder.
 _RESIDENT_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.uint16)

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 from cryptography.hazmat.primitives.hashes import SM3
 from cryptography.hazmat.primitives.hmac import HMAC
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from ingest import identity
@@ -33,14 +35,42 @@ def test_keys_differ_by_class_number_and_secret() -> None:
     assert len(set(keys)) == 4
 
 
-def test_memory_is_bounded_and_does_not_change_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    persons = pl.Series([f"CN|{number:04}" for number in range(50)] * 2)
-    expected = Keyring(SECRET).person_keys(persons).to_list()
+def reference(person: str) -> str:
+    mac = HMAC(identity._derive(SECRET, b"person key"), SM3())
+    mac.update(person.encode())
+    return str(UUID(bytes=mac.finalize()[:16]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(r"CN\|[0-9]{17}[0-9X]", fullmatch=True),
+            st.sampled_from(["CN|11010519491231002X", "CN|110105194912310021", "CN|00000000000000000X"]),
+            st.text(min_size=1, max_size=24),
+            st.none(),
+        ),
+        max_size=20,
+    ),
+    st.integers(1, 12),
+)
+def test_remembered_keys_are_those_made_anew(persons: list[str | None], bound: int) -> None:
+    expected = [person and reference(person) for person in persons]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "_REMEMBERED", bound)
+        keyring = Keyring(SECRET)
+        for _ in range(3):
+            assert keyring.person_keys(pl.Series(persons, dtype=pl.String)).to_list() == expected
+            persons.reverse()
+            expected.reverse()
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "_REMEMBERED", 8)
     keyring = Keyring(SECRET)
-    assert keyring.person_keys(persons).to_list() == expected
-    assert len(keyring._recent) <= 8
-    assert len(keyring._older) <= 8
+    for start in range(10):
+        keyring.person_keys(pl.Series([f"CN|{start * 5 + number:018}" for number in range(5)]))
+        assert len(keyring._codes) == len(keyring._digests) <= 8
 
 
 def test_what_is_sealed_opens_only_with_the_same_key_and_unchanged() -> None:
@@ -74,25 +104,25 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
 
 
 def test_the_first_run_makes_a_private_key_file_and_the_next_reads_it(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, key=None)
-    first = Keyring.from_settings(settings)
+    home = Settings(home=tmp_path, key=None)
+    first = Keyring.from_settings(home)
     path = tmp_path / "key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(path.read_text().strip()) >= 32
     assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
-    assert Keyring.from_settings(settings).fingerprint == first.fingerprint
+    assert Keyring.from_settings(home).fingerprint == first.fingerprint
 
 
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, key=None)
+    home = Settings(home=tmp_path, key=None)
     with ThreadPoolExecutor(8) as pool:
-        rings = list(pool.map(lambda _: Keyring.from_settings(settings).fingerprint, range(16)))
+        rings = list(pool.map(lambda _: Keyring.from_settings(home).fingerprint, range(16)))
     assert len(set(rings)) == 1
 
 
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, key=None)
-    Keyring.from_settings(settings)
+    home = Settings(home=tmp_path, key=None)
+    Keyring.from_settings(home)
     (tmp_path / "key").chmod(0o640)
     with pytest.raises(WarehouseError, match="chmod 600"):
-        Keyring.from_settings(settings)
+        Keyring.from_settings(home)

@@ -1,0 +1,73 @@
+"""Text columns as arrays of bytes, and masks of rows: what makes work on whole columns quick."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+class Bytes:
+    """The UTF-8 bytes of a text column as one array, to look at all its rows in a few array operations.
+
+    ``data`` holds the rows one after another, without marks between them; row ``i`` is ``lengths[i]`` bytes long and
+    begins at ``offsets[i] - start``.
+    """
+
+    def __init__(self, series: pl.Series) -> None:
+        """``series`` must have no nulls."""
+        self.series = series
+        array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+        if not pa.types.is_large_string(array.type):
+            array = array.cast(pa.large_string())
+        _, offsets, data = array.buffers()
+        self.offsets = np.frombuffer(offsets, dtype=np.int64, count=len(array) + array.offset + 1)[array.offset :]
+        self.start = int(self.offsets[0])
+        whole = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
+        self.data = whole[self.start : int(self.offsets[-1])]
+        self.lengths = np.diff(self.offsets)
+        self.array = array
+
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+        """The rows to which byte ``positions`` belong, each once."""
+        found: NDArray[np.int64] = np.unique(
+            np.searchsorted(self.offsets, positions + self.start, side="right").astype(np.int64) - 1
+        )
+        return found
+
+    def matrix(self, rows: NDArray[np.int64], width: int) -> Matrix:
+        """The bytes of ``rows``, all of which are ``width`` long, as a (rows, width) matrix (not to be written to)."""
+        if len(rows) == len(self.lengths):
+            return self.data.reshape(-1, width)
+        return Bytes(self.series.gather(rows)).data.reshape(-1, width)
+
+
+def from_matrix(matrix: Matrix) -> pl.Series:
+    """The rows of an ASCII byte matrix as texts."""
+    height, width = matrix.shape
+    offsets = np.arange(height + 1, dtype=np.int64) * width
+    array = pa.LargeStringArray.from_buffers(height, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(matrix)))
+    return pl.Series(array)
+
+
+def nulls(series: pl.Series) -> Mask:
+    """Rows without a value."""
+    if 0 < series.null_count() < len(series):
+        return series.is_null().to_numpy()
+    return np.full(len(series), series.null_count() > 0)
+
+
+def true(series: pl.Series) -> Mask:
+    """Rows that are true; null is not."""
+    return (series.fill_null(value=False) if series.null_count() else series).to_numpy()
+
+
+def among(rows: NDArray[np.int64], height: int) -> Mask:
+    """Row numbers as a mask."""
+    mask = np.zeros(height, dtype=np.bool_)
+    mask[rows] = True
+    return mask
