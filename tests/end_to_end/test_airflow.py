@@ -15,7 +15,7 @@ from warehouse import server
 #: A package dropped in while Airflow serves is in the published figures within this.
 PROMISE_SECONDS = 90
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]  # minutes of a whole Airflow: `make test-all`
 
 
 def member(inbox: Path, month: int, sender: str = "440000", numbers: range = range(1, 6)) -> str:
