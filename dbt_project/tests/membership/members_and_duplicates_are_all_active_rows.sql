@@ -4,6 +4,7 @@ them. A normal build looks at the last covered month it touched, the weekly run 
 When: always; a finding means that member months and registers have parted.
 How to resolve: build the schema anew (dbt build --full-refresh), and report the month that the message names.
 #}
+-- depends_on: {{ ref('int_touched_month') }}
 with
 
 month as (

@@ -4,6 +4,7 @@ core stands in the delivery that it names. A normal build looks at what changed,
 When: always; a finding means that facts and landing have parted.
 How to resolve: build the schema anew (dbt build --full-refresh), and report the delivery that the message names.
 #}
+-- depends_on: {{ ref('int_delivery_changed') }}
 {% set feeds = [
     ('certificate', 'stg_training__certificate', ['certificate_no']),
     ('enrolment', 'stg_training__enrolment', ['enrolment_id']),
