@@ -21,7 +21,7 @@ SCHEMA = "landing"
 #: Where a row comes from, and what its cleaned content hashes to.
 PROVENANCE = {
     "delivery_id": "integer",
-    "file_no": "smallint",  # place of the file in the manifest's list
+    "file_no": "integer",  # place of the file in the manifest's list
     "line_number": "bigint",
     "content_hash": "bigint",
 }
@@ -191,7 +191,7 @@ class Batch:
         ]
         self.conn.execute(
             sql.SQL(
-                "CREATE TABLE {} (file_no smallint NOT NULL, line_number bigint NOT NULL, reasons text[] NOT NULL,"
+                "CREATE TABLE {} (file_no integer NOT NULL, line_number bigint NOT NULL, reasons text[] NOT NULL,"
                 " raw bytea NOT NULL, content_hash bigint{})"
             ).format(self._rejected, sql.SQL("").join(keys))
         )
@@ -307,7 +307,7 @@ class Batch:
             sql.SQL(
                 "INSERT INTO ops.rejection (arrival_id, file_no, path, feed, line_number, reasons, raw)"
                 " SELECT %s, r.file_no, f.path, %s, r.line_number, r.reasons, r.raw FROM {} AS r"
-                " INNER JOIN unnest(%s::smallint[], %s::text[]) AS f (file_no, path) USING (file_no)"
+                " INNER JOIN unnest(%s::integer[], %s::text[]) AS f (file_no, path) USING (file_no)"
             ).format(self._rejected),
             [self.arrival_id, self.feed.name, list(files), list(files.values())],
         )
@@ -360,7 +360,7 @@ class WarningBatch:
         """Make the table."""
         self.conn.execute(
             sql.SQL(
-                "CREATE TABLE {} (file_no smallint NOT NULL, line_number bigint NOT NULL, codes text[] NOT NULL)"
+                "CREATE TABLE {} (file_no integer NOT NULL, line_number bigint NOT NULL, codes text[] NOT NULL)"
             ).format(self._table)
         )
 
@@ -386,7 +386,7 @@ class WarningBatch:
             sql.SQL(
                 "INSERT INTO ops.warning (arrival_id, file_no, path, line_number, codes)"
                 " SELECT %s, w.file_no, f.path, w.line_number, w.codes FROM {} AS w"
-                " INNER JOIN unnest(%s::smallint[], %s::text[]) AS f (file_no, path) USING (file_no)"
+                " INNER JOIN unnest(%s::integer[], %s::text[]) AS f (file_no, path) USING (file_no)"
             ).format(self._table),
             [self.arrival_id, list(files), list(files.values())],
         )

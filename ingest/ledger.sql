@@ -35,7 +35,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS arrival_holder ON ops.arrival (name) WHERE hol
 
 CREATE TABLE IF NOT EXISTS ops.file (
     arrival_id integer NOT NULL REFERENCES ops.arrival,
-    file_no smallint NOT NULL,           -- place in the manifest's list; landing rows carry it
+    file_no integer NOT NULL,           -- place in the manifest's list; landing rows carry it
     path text COLLATE "C" NOT NULL,      -- two sheets of one workbook share it
     feed text NOT NULL,
     rows_read bigint NOT NULL,
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS ops.file (
 
 CREATE TABLE IF NOT EXISTS ops.rejection (
     arrival_id integer NOT NULL,         -- of ops.arrival; a check a row would cost more than the rest of the insert
-    file_no smallint NOT NULL,
+    file_no integer NOT NULL,
     path text COLLATE "C" NOT NULL,
     feed text NOT NULL,
     line_number bigint NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS ops.rejection (
 
 CREATE TABLE IF NOT EXISTS ops.warning (
     arrival_id integer NOT NULL,         -- of ops.arrival; a check a row would cost more than the rest of the insert
-    file_no smallint NOT NULL,
+    file_no integer NOT NULL,
     path text COLLATE "C" NOT NULL,
     line_number bigint NOT NULL,         -- 0: about the file
     codes text[] NOT NULL,               -- CODE:column, or CODE

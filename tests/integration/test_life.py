@@ -515,3 +515,12 @@ def test_clock_columns_follow_the_run_nothing_else_does(warehouse, load_inbox, i
     assert (datetime.now(UTC) - decided_at).total_seconds() < 60
     manifest = warehouse.execute("SELECT manifest FROM ops.arrival").fetchone()[0]
     assert manifest == json.loads((inbox / "t" / "datapackage.json").read_text())
+
+
+def test_more_files_than_a_small_number_counts(warehouse, load_inbox, inbox):
+    names = [f"f{n}" for n in range(40)]
+    files = {name: [enrolment(n)] for n, name in enumerate(names)}
+    write(inbox, "t", files, feeds=dict.fromkeys(names, "enrolment"))
+    assert only(load_inbox(inbox)).status == "accepted"
+    assert landing.PROVENANCE["file_no"] == "integer"  # a manifest may list a hundred thousand files
+    assert len(landed(warehouse)) == 40
