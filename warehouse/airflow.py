@@ -189,8 +189,6 @@ class Place:
             "scheduler__scheduler_idle_sleep_time": 0.5,
             "triggerer__job_heartbeat_sec": 2,
             "usage_data_collection__enabled": False,
-            "cosmos__enable_telemetry": False,
-            "cosmos__cache_dir": home / "cosmos",
         }
         own = {
             "AIRFLOW_HOME": home,

@@ -14,7 +14,6 @@ from airflow.triggers.base import (
     TaskSuccessEvent,
     TriggerEvent,
 )
-from asgiref.sync import sync_to_async
 
 from ingest.settings import Settings
 from warehouse.models import BOARD
@@ -126,7 +125,7 @@ class ModelTrigger(BaseTrigger):
         reading = self._readings.setdefault(key, _Reading())
         async with reading.lock:
             if time.monotonic() - reading.at >= self.SECONDS:
-                reading.state, reading.board = await sync_to_async(_board)(*key, self.reporter)
+                reading.state, reading.board = await asyncio.to_thread(_board, *key, self.reporter)
                 reading.at = time.monotonic()
         return reading
 
