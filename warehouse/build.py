@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -388,7 +389,9 @@ def _invoke(
         *("--log-level-file", "info"),
     ]
     runner = dbtRunner(callbacks=list(listeners))
-    with _ENVIRONMENT:
+    with _ENVIRONMENT, warnings.catch_warnings():
+        # types are declared for the columns of all code lists; not every list has each of them
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="agate")
         before = {name: os.environ.get(name) for name in variables_of_environment}
         os.environ.update(variables_of_environment)
         try:

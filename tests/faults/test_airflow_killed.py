@@ -24,7 +24,7 @@ from warehouse import passes, server
 
 KEY = "key-of-the-tests-" + "0" * 32
 
-pytestmark = [pytest.mark.timeout(1500), pytest.mark.slow]  # minutes of a whole Airflow: `make test-all`
+pytestmark = pytest.mark.timeout(1500)
 
 
 def test_killed_task_and_scheduler_end_in_the_same_warehouse(

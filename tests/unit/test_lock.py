@@ -55,3 +55,19 @@ def test_a_changed_requirement_is_noticed() -> None:
 
 def test_lock_names_no_address() -> None:
     assert not re.search(r"https?://|file://|--index|--find-links| @ ", (ROOT / "requirements.lock").read_text())
+
+
+def test_every_dependency_has_its_reason() -> None:
+    asked = project()
+    names = [
+        canonicalize_name(Requirement(one).name)
+        for one in [
+            *asked["project"]["dependencies"],
+            *(one for group in asked["dependency-groups"].values() for one in group),
+        ]
+    ]
+    page = (ROOT / "docs" / "decisions.md").read_text()
+    (table,) = re.findall(r"## Dependencies\n(.*?)\n## ", page, re.DOTALL)
+    told = {name for row in table.splitlines() for name in re.findall(r"`([^`]+)`", row.partition(" | ")[0])}
+    assert sorted(set(names) - told) == []
+    assert sorted(told - set(names) - {"requirements.lock", "pyproject.toml"}) == []
