@@ -1,4 +1,4 @@
-"""The daily round: what has not come, and the pages about the data."""
+"""The daily round: what has not come, fewer partitions, and the pages about the data."""
 
 from datetime import timedelta
 
@@ -17,7 +17,8 @@ from warehouse.wiring import ARGUMENTS, TIMEZONE
     tags=["upkeep", "tier_3"],
     doc_md="""
     ### Daily round
-    **Purpose** Tells which deliveries are missing, and writes the pages about the data anew.
+    **Purpose** Tells which deliveries are missing, merges the landing partitions of closed months, and writes the
+    pages about the data anew.
     **Wakes** every morning at half past six (Asia/Shanghai).
     **Inputs** the ledger (`ops`). **Outputs** the log of `missing_deliveries` (always to be had from
     `ops.missing_delivery`), the pages in `home/docs`.
@@ -25,7 +26,7 @@ from warehouse.wiring import ARGUMENTS, TIMEZONE
     """,
 )
 def upkeep() -> None:
-    """Missing deliveries; pages."""
+    """Missing deliveries; partitions; pages."""
 
     @task
     def missing_deliveries() -> None:
@@ -41,6 +42,16 @@ def upkeep() -> None:
             log.warning("%s %s %s %s", one.source, one.sender, one.period, "refused" if one.was_refused else "not here")
 
     @task
+    def merge_partitions() -> None:
+        """Closed months share a partition a feed: queries over thousands of partitions are slow to plan."""
+        import logging
+
+        from warehouse import passes
+
+        for name, count in passes.merge_partitions(Settings()).items():
+            logging.getLogger("airflow.task").info("%s holds what %s partitions held", name, count)
+
+    @task
     def refresh_docs() -> None:
         """Data Docs and dbt's documentation."""
         from warehouse import docs
@@ -48,6 +59,7 @@ def upkeep() -> None:
         docs.refresh(Settings())
 
     missing_deliveries()
+    merge_partitions()
     refresh_docs()
 
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from ingest import contracts, database, load
+from ingest import contracts, database, load, partitions
 from ingest.errors import Finding, WarehouseError
 from ingest.identity import Keyring, ensure_fingerprint
 from ingest.load import Arrival, GateRequest, Outcome
@@ -99,6 +99,12 @@ def missing(settings: Settings) -> list[Missing]:
     with opened(settings) as conn, conn.cursor(row_factory=class_row(Missing)) as cursor:
         cursor.execute("SELECT * FROM ops.missing_delivery ORDER BY source, sender, period")
         return cursor.fetchall()
+
+
+def merge_partitions(settings: Settings) -> dict[str, int]:
+    """Let the deliveries of closed months share partitions; returns of how many each new one was made."""
+    with opened(settings) as conn:
+        return partitions.merge(conn, contracts.load())
 
 
 # --- building --------------------------------------------------------------------------------------------------------
