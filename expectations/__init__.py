@@ -6,3 +6,7 @@ the published figures. ``gate`` and ``audit`` run them and store every result in
 
 Severities: ``critical`` refuses the delivery or stops the publication, ``warning`` is recorded and somebody looks.
 """
+
+import os
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # before the library is imported

@@ -22,12 +22,13 @@ def audit(dsn: str, build: str) -> list[runner.Result]:
                 "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [build]
             )
         }
-    results = [
-        result
-        for table, suite in figures.suites().items()
-        if table in present
-        for result in runner.run(dsn, build, table, table, suite)
-    ]
+    with runner.connected(dsn) as engine:
+        results = [
+            result
+            for table, suite in figures.suites().items()
+            if table in present
+            for result in runner.run(engine, build, table, table, suite)
+        ]
     with psycopg.connect(dsn) as conn:
         runner.store(conn, results, build=build)
     return [result for result in results if result.stops]

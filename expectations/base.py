@@ -5,20 +5,17 @@ readings of the contract disagree. It is recorded as a warning and somebody look
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import great_expectations.expectations as gxe
+from great_expectations.expectations.expectation import Expectation
 
 from ingest.contracts import Column, Feed, Kind
-
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
 WARNING = "warning"
 
 
-def base_suite(feed: Feed) -> "list[Expectation]":
+def base_suite(feed: Feed) -> list[Expectation]:
     """Expectations on presence, domains, bounds and the key of a feed's landing batch."""
-    import great_expectations.expectations as gxe
-
     suite: list[Expectation] = []
     if feed.has_person:
         suite.append(gxe.ExpectColumnValuesToNotBeNull(column="person_key", severity=WARNING))
@@ -32,9 +29,7 @@ def base_suite(feed: Feed) -> "list[Expectation]":
     return suite
 
 
-def _column(column: Column) -> "Iterator[Expectation]":
-    import great_expectations.expectations as gxe
-
+def _column(column: Column) -> Iterator[Expectation]:
     if column.required:
         yield gxe.ExpectColumnValuesToNotBeNull(column=column.name, severity=WARNING)
     if column.code_list is not None and column.code_match == "exact":

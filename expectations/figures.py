@@ -6,19 +6,16 @@ month, and cells too small to be shown.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import great_expectations.expectations as gxe
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import CRITICAL, WARNING, no_rows
-
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
 SMALLEST_CELL = 10
 
 
-def _share(column: str) -> "Expectation":
-    import great_expectations.expectations as gxe
-
+def _share(column: str) -> Expectation:
     return gxe.ExpectColumnValuesToBeBetween(
         column=column,
         min_value=0,
@@ -29,9 +26,7 @@ def _share(column: str) -> "Expectation":
     )
 
 
-def _not_negative(*columns: str) -> "list[Expectation]":
-    import great_expectations.expectations as gxe
-
+def _not_negative(*columns: str) -> list[Expectation]:
     return [
         gxe.ExpectColumnValuesToBeBetween(
             column=column,
@@ -44,9 +39,7 @@ def _not_negative(*columns: str) -> "list[Expectation]":
     ]
 
 
-def _part(part: str, whole: str) -> "Expectation":
-    import great_expectations.expectations as gxe
-
+def _part(part: str, whole: str) -> Expectation:
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
         column_A=whole,
         column_B=part,
@@ -58,7 +51,7 @@ def _part(part: str, whole: str) -> "Expectation":
     )
 
 
-def _steady(measure: str, group: str, bound: float) -> "Expectation":
+def _steady(measure: str, group: str, bound: float) -> Expectation:
     return no_rows(
         f"""
         SELECT * FROM (
@@ -73,10 +66,8 @@ def _steady(measure: str, group: str, bound: float) -> "Expectation":
     )
 
 
-def suites() -> "dict[str, Sequence[Expectation]]":
+def suites() -> dict[str, Sequence[Expectation]]:
     """Expectations by relation of the build."""
-    import great_expectations.expectations as gxe
-
     return {
         "union_coverage_month": [
             gxe.ExpectTableRowCountToBeBetween(min_value=0, severity=WARNING),

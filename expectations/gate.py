@@ -6,9 +6,9 @@ compared with earlier deliveries only warns.
 
 import importlib
 import importlib.util
-from typing import TYPE_CHECKING
 
 import psycopg
+from great_expectations.expectations.expectation import Expectation
 
 from expectations import runner
 from expectations.base import base_suite
@@ -18,11 +18,8 @@ from ingest.contracts import Feed
 from ingest.errors import DeliveryCode, Finding
 from ingest.load import GateRequest
 
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
-
-def suite_of(facts: Facts) -> "list[Expectation]":
+def suite_of(facts: Facts) -> list[Expectation]:
     """The whole suite of a feed: the contract's part, then the feed's own where a module for it exists."""
     name = f"expectations.feeds.{facts.feed.table}"
     own = importlib.import_module(name).expectations(facts) if importlib.util.find_spec(name) else []
@@ -39,7 +36,7 @@ def validate(request: GateRequest) -> list[Finding]:
         One finding a failed critical expectation; they refuse the delivery.
     """
     results: list[runner.Result] = []
-    with psycopg.connect(request.dsn, autocommit=True) as conn:
+    with psycopg.connect(request.dsn, autocommit=True) as conn, runner.connected(request.dsn) as engine:
         for name, table in sorted(request.tables.items()):
             feed: Feed = request.contracts.feeds[request.manifest.source, name]
             before = previous(conn, request.manifest, name)
@@ -54,7 +51,7 @@ def validate(request: GateRequest) -> list[Finding]:
                 previous_sums=before.sums,
             )
             schema, _, relation = table.partition(".")
-            results.extend(runner.run(request.dsn, schema, relation, feed.table, suite_of(facts)))
+            results.extend(runner.run(engine, schema, relation, feed.table, suite_of(facts)))
         runner.store(conn, results, delivery_name=request.manifest.name, arrival_id=request.arrival_id)
     return [
         Finding(DeliveryCode.EXPECTATION, f"{result.expectation}: {result.description}")

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import great_expectations.expectations as gxe
+from great_expectations.expectations.expectation import Expectation
 
 from ingest.contracts import Feed
-
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
 CRITICAL = "critical"
 WARNING = "warning"
@@ -37,10 +37,8 @@ class Facts:
         return (self.month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
 
 
-def volume(facts: Facts, low: float = 0.5, high: float = 2.0) -> "list[Expectation]":
+def volume(facts: Facts, low: float = 0.5, high: float = 2.0) -> list[Expectation]:
     """Row count: equal to what the ledger counted, and near the sender's previous delivery."""
-    import great_expectations.expectations as gxe
-
     suite: list[Expectation] = [
         gxe.ExpectTableRowCountToEqual(
             value=facts.rows_loaded,
@@ -62,10 +60,8 @@ def volume(facts: Facts, low: float = 0.5, high: float = 2.0) -> "list[Expectati
     return suite
 
 
-def filled(column: str, share: float) -> "Expectation":
+def filled(column: str, share: float) -> Expectation:
     """A column that may be empty is filled in at least this share of rows."""
-    import great_expectations.expectations as gxe
-
     return gxe.ExpectColumnValuesToNotBeNull(
         column=column,
         mostly=share,
@@ -75,10 +71,8 @@ def filled(column: str, share: float) -> "Expectation":
     )
 
 
-def inside_period(facts: Facts, column: str, share: float = 0.95) -> "Expectation":
+def inside_period(facts: Facts, column: str, share: float = 0.95) -> Expectation:
     """Events do not lie behind the end of the delivery's period."""
-    import great_expectations.expectations as gxe
-
     return gxe.ExpectColumnValuesToBeBetween(
         column=column,
         max_value=facts.period_end.isoformat(),
@@ -89,10 +83,8 @@ def inside_period(facts: Facts, column: str, share: float = 0.95) -> "Expectatio
     )
 
 
-def sum_near_previous(facts: Facts, column: str, low: float = 0.3, high: float = 3.0) -> "Expectation":
+def sum_near_previous(facts: Facts, column: str, low: float = 0.3, high: float = 3.0) -> Expectation:
     """The sum of a column is near that of the sender's previous delivery, or is only recorded where there is none."""
-    import great_expectations.expectations as gxe
-
     previous = facts.previous_sums.get(column)
     return gxe.ExpectColumnSumToBeBetween(
         column=column,
@@ -104,12 +96,19 @@ def sum_near_previous(facts: Facts, column: str, low: float = 0.3, high: float =
     )
 
 
-def no_rows(query: str, *, name: str, description: str, severity: str = WARNING, **kwargs: Any) -> "Expectation":
-    """A query over ``batch`` that must find nothing. It returns aggregates only, never a person's row."""
-    import great_expectations.expectations as gxe
+class NoRows(gxe.UnexpectedRowsExpectation):
+    """The library's query expectation, but the rows found are counted only: it would fetch them too."""
 
-    # {batch} stands for a subquery that has an alias already; a name of its own can be used twice and aliased.
-    return gxe.UnexpectedRowsExpectation(
+    metric_dependencies = ("unexpected_rows_query.row_count",)
+
+    def _validate(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        return super()._validate({**metrics, "unexpected_rows_query.table": None}, *args, **kwargs)
+
+
+def no_rows(query: str, *, name: str, description: str, severity: str = WARNING, **kwargs: Any) -> Expectation:
+    """A query over ``batch`` that must find nothing. It returns aggregates only, never a person's row."""
+    # {batch} may stand for a subquery that has an alias already; a name of its own can be used twice and aliased.
+    return NoRows(
         unexpected_rows_query=f"WITH batch AS NOT MATERIALIZED (SELECT * FROM {{batch}}) {query}",
         description=description,
         severity=severity,
@@ -118,7 +117,7 @@ def no_rows(query: str, *, name: str, description: str, severity: str = WARNING,
     )
 
 
-def one_day_spike(column: str, share: float = 0.2) -> "Expectation":
+def one_day_spike(column: str, share: float = 0.2) -> Expectation:
     """No single day holds a large share of the dates of a column: a sign of a default that was filled in."""
     return no_rows(
         f"""

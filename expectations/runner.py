@@ -6,21 +6,18 @@ and aggregates.
 
 import json
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+import sqlalchemy
+from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
+from great_expectations.expectations.expectation import Expectation
+from great_expectations.validator.metrics_calculator import MetricsCalculator
 from psycopg.types.json import Jsonb
-from sqlalchemy import URL
-
-if TYPE_CHECKING:
-    from great_expectations.core import ExpectationSuiteValidationResult
-    from great_expectations.data_context import AbstractDataContext
-    from great_expectations.expectations.expectation import Expectation
 
 #: What may be kept of a result: counts, shares, and the aggregate that an expectation looked at.
 OBSERVED = (
@@ -31,6 +28,11 @@ OBSERVED = (
     "missing_count",
     "missing_percent",
 )
+#: Unexpected values are asked for nowhere; this would keep them out of a result all the same.
+RESULT_FORMAT = {"result_format": "BASIC", "exclude_unexpected_values": True}
+
+# The library tells of what it could not evaluate, with the statement; so do the results, without.
+logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -51,42 +53,31 @@ class Result:
         return not self.success and self.severity == "critical"
 
 
-@cache
-def _context() -> "AbstractDataContext":
-    """One ephemeral context a process: its import costs seconds, so it is paid on first use."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    return context
-
-
-def sqlalchemy_url(dsn: str) -> str:
-    """The libpq connection string as SQLAlchemy writes it (a socket folder becomes a query argument)."""
-    parts = conninfo_to_dict(dsn)
-    host = str(parts.get("host") or "")
-    socket = host.startswith("/")
-    url = URL.create(
-        "postgresql+psycopg",
-        username=str(parts["user"]) if parts.get("user") else None,
-        password=str(parts["password"]) if parts.get("password") else None,
-        # Great Expectations wants to see a host even where a socket is meant.
-        host="localhost" if socket or not host else host,
-        port=int(str(parts["port"])) if parts.get("port") else None,
-        database=str(parts["dbname"]) if parts.get("dbname") else None,
-        query={"host": host} if socket else {},
+@contextmanager
+def connected(dsn: str) -> Iterator[sqlalchemy.Engine]:
+    """An engine on one connection, which is closed at the end: no batch could be attached or dropped under it."""
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(dsn, autocommit=True),
+        isolation_level="AUTOCOMMIT",
+        poolclass=sqlalchemy.StaticPool,
     )
-    return url.render_as_string(hide_password=False)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
-def run(dsn: str, schema: str, table: str, suite: str, expectations: "Sequence[Expectation]") -> list[Result]:
+def run(
+    engine: sqlalchemy.Engine, schema: str, table: str, suite: str, expectations: Sequence[Expectation]
+) -> list[Result]:
     """Validate one table.
 
+    The expectations say what they need to know, the library finds it out with few queries, and they judge. Its
+    ``batch.validate`` does the same, but would fetch the unexpected values, at the price of a scan an expectation.
+
     Args:
-        dsn: libpq connection string.
+        engine: Where the table is.
         schema: Schema of the table.
         table: Table to look at.
         suite: Name under which the results are stored.
@@ -98,63 +89,59 @@ def run(dsn: str, schema: str, table: str, suite: str, expectations: "Sequence[E
     Raises:
         RuntimeError: A critical expectation could not be evaluated.
     """
-    import great_expectations as gx
+    execution = SqlAlchemyExecutionEngine(engine=engine)
+    execution.load_batch_data(table, SqlAlchemyBatchData(execution, schema_name=schema, table_name=table))
+    needs = [
+        each.get_validation_dependencies(execution, {"result_format": "BOOLEAN_ONLY"}).metric_configurations
+        for each in expectations
+    ]
+    # The same metric is found out once, and all that are plain aggregates in one query.
+    wanted = {metric.id: metric for need in needs for metric in need.values()}
+    known, _ = MetricsCalculator(execution).compute_metrics(list(wanted.values()))
+    results = []
+    for each, need in zip(expectations, needs, strict=True):
+        metrics = {name: known[metric.id] for name, metric in need.items() if metric.id in known}
+        outcome = _verdict(each, metrics) if len(metrics) == len(need) else None
+        results.append(_result(suite, each, outcome))
+    return results
 
-    context = _context()
-    source = context.data_sources.add_postgres(name=f"{schema}.{table}", connection_string=sqlalchemy_url(dsn))
+
+def _verdict(expectation: Expectation, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
-        asset = source.add_table_asset(name=table, table_name=table, schema_name=schema)
-        batch = asset.add_batch_definition_whole_table("all").get_batch()
-        outcome = batch.validate(
-            gx.ExpectationSuite(name=suite, expectations=list(expectations)),
-            result_format={"result_format": "BASIC", "exclude_unexpected_values": True},
-        )
-        return _results(suite, outcome)
-    finally:
-        # The engine keeps a connection open; a batch table could not be attached or dropped under it.
-        source.get_execution_engine().close()
-        source.get_engine().dispose()
-        context.data_sources.delete(source.name)
-
-
-def _raised(exception_info: dict[str, Any] | None) -> bool:
-    """Whether an expectation failed to run: the library keeps the flag on top or below each metric's name."""
-    info = exception_info or {}
-    return bool(info.get("raised_exception")) or any(
-        isinstance(each, dict) and each.get("raised_exception") for each in info.values()
-    )
+        verdict: dict[str, Any] = expectation._validate(metrics, {"result_format": RESULT_FORMAT})
+    except Exception:  # noqa: BLE001 - whatever the library stumbles over is no verdict
+        return None
+    return verdict
 
 
 def _dumps(value: object) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)  # dates and decimals as text
 
 
-def _results(suite: str, outcome: "ExpectationSuiteValidationResult") -> list[Result]:
-    results = []
-    for each in outcome.results:
-        config = each.expectation_config
-        severity = str(getattr(config.severity, "value", config.severity))
-        observed = {key: each.result[key] for key in OBSERVED if each.result.get(key) is not None}
-        if _raised(each.exception_info):
-            if severity == "critical":
-                # A fault of ours or of the database, which must not be laid at the sender's door.
-                raise RuntimeError(f"the critical expectation {config.type} of {suite} could not be evaluated")
-            observed["error"] = "the expectation could not be evaluated"
-        column = config.kwargs.get("column") or config.kwargs.get("column_A")
-        if column is None and config.kwargs.get("column_list"):
-            column = ",".join(config.kwargs["column_list"])
-        results.append(
-            Result(
-                suite=suite,
-                expectation=(config.meta or {}).get("name") or config.type,
-                column=column,
-                severity=severity,
-                success=bool(each.success),
-                observed=observed,
-                description=config.description or "",
-            )
-        )
-    return results
+def _result(suite: str, expectation: Expectation, verdict: Mapping[str, Any] | None) -> Result:
+    config = expectation.configuration
+    severity = str(getattr(config.severity, "value", config.severity))
+    if verdict is None:
+        if severity == "critical":
+            # A fault of ours or of the database, which must not be laid at the sender's door.
+            raise RuntimeError(f"the critical expectation {config.type} of {suite} could not be evaluated")
+        verdict = {"success": False, "result": {}}
+        observed: dict[str, Any] = {"error": "the expectation could not be evaluated"}
+    else:
+        found = verdict["result"]
+        observed = {key: found[key] for key in OBSERVED if found.get(key) is not None}
+    column = config.kwargs.get("column") or config.kwargs.get("column_A")
+    if column is None and config.kwargs.get("column_list"):
+        column = ",".join(config.kwargs["column_list"])
+    return Result(
+        suite=suite,
+        expectation=(config.meta or {}).get("name") or config.type,
+        column=column,
+        severity=severity,
+        success=bool(verdict["success"]),
+        observed=observed,
+        description=config.description or "",
+    )
 
 
 def store(

@@ -1,14 +1,11 @@
 """Insurance relations: volume, status and pause date that agree."""
 
-from typing import TYPE_CHECKING
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import Facts, no_rows, volume
 
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
-
-def expectations(facts: Facts) -> "list[Expectation]":
+def expectations(facts: Facts) -> list[Expectation]:
     """What the insurance feed must satisfy beside its contract."""
     return [
         *volume(facts, 0.1, 10),

@@ -1,14 +1,11 @@
 """Insured persons: volume, one number a person."""
 
-from typing import TYPE_CHECKING
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import Facts, filled, no_rows, volume
 
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
-
-def expectations(facts: Facts) -> "list[Expectation]":
+def expectations(facts: Facts) -> list[Expectation]:
     """What the person feed must satisfy beside its contract."""
     return [
         *volume(facts, 0.1, 10),

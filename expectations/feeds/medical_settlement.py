@@ -1,18 +1,16 @@
 """Settlements: the critical sign of a wrong period, the sums, reversals that balance."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import CRITICAL, Facts, no_rows, sum_near_previous, volume
-
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
 AHEAD_SHARE = 0.50
 AHEAD_ROWS = 100
 
 
-def expectations(facts: Facts) -> "list[Expectation]":
+def expectations(facts: Facts) -> list[Expectation]:
     """What the settlement feed must satisfy beside its contract."""
     next_month = facts.period_end + timedelta(days=1)
     return [

@@ -1,18 +1,15 @@
 """Members: the two critical signs of a broken export, and the usual shares."""
 
-from typing import TYPE_CHECKING
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import CRITICAL, Facts, filled, no_rows, one_day_spike, volume
-
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
 ORPHAN_SHARE = 0.40
 FILLED_IN_SHARE = 0.30
 FILLED_IN_ROWS = 200
 
 
-def expectations(facts: Facts) -> "list[Expectation]":
+def expectations(facts: Facts) -> list[Expectation]:
     """What the member feed must satisfy beside its contract."""
     suite = [
         *volume(facts),

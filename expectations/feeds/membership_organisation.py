@@ -1,14 +1,11 @@
 """Organisations: volume, presence of what the indicators divide by, parents that exist."""
 
-from typing import TYPE_CHECKING
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import Facts, filled, no_rows, one_day_spike, volume
 
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
-
-def expectations(facts: Facts) -> "list[Expectation]":
+def expectations(facts: Facts) -> list[Expectation]:
     """What the organisation feed must satisfy beside its contract."""
     suite = [
         *volume(facts),

@@ -1,14 +1,11 @@
 """Certificates: volume, dates inside the period, the shape of the number."""
 
-from typing import TYPE_CHECKING
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import Facts, filled, inside_period, no_rows, one_day_spike, volume
 
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
-
-def expectations(facts: Facts) -> "list[Expectation]":
+def expectations(facts: Facts) -> list[Expectation]:
     """What the certificate feed must satisfy beside its contract."""
     return [
         *volume(facts),

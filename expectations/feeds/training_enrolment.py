@@ -1,14 +1,11 @@
 """Enrolments: volume, dates inside the period, presence of hours and results."""
 
-from typing import TYPE_CHECKING
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import Facts, filled, inside_period, no_rows, one_day_spike, sum_near_previous, volume
 
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
-
-def expectations(facts: Facts) -> "list[Expectation]":
+def expectations(facts: Facts) -> list[Expectation]:
     """What the enrolment feed must satisfy beside its contract."""
     return [
         *volume(facts),

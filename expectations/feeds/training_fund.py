@@ -1,14 +1,11 @@
 """Education funds: volume, the unit of the amounts, the year."""
 
-from typing import TYPE_CHECKING
+from great_expectations.expectations.expectation import Expectation
 
 from expectations.own import Facts, filled, no_rows, sum_near_previous, volume
 
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
-
-def expectations(facts: Facts) -> "list[Expectation]":
+def expectations(facts: Facts) -> list[Expectation]:
     """What the fund feed must satisfy beside its contract."""
     return [
         *volume(facts),

@@ -1,6 +1,7 @@
 """The gate on staged batches: which facts refuse a delivery, what is stored, and what never is."""
 
 import re
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -169,12 +170,16 @@ def test_a_second_judgement_replaces_the_first(conn: psycopg.Connection, databas
 def test_a_connection_is_left_for_nobody(conn: psycopg.Connection, database: str) -> None:
     table = stage(conn, "membership_organisation", [organisation("A")])
     gate.validate(request(database, "membership", {"organisation": table}, organisation=1))
-    others = conn.execute(
-        """
-        SELECT application_name, state, query FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-        """
-    ).fetchall()
+    for _ in range(50):  # a server process takes a moment to end
+        others = conn.execute(
+            """
+            SELECT application_name, state, query FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+            """
+        ).fetchall()
+        if not others:
+            break
+        time.sleep(0.1)
     assert others == []
 
 
@@ -184,5 +189,5 @@ def test_what_cannot_be_evaluated_is_not_the_senders_fault(conn: psycopg.Connect
 
     stage(conn, "membership_organisation", [organisation("A")])
     broken = no_rows("SELECT no_such_column FROM batch", name="broken", description="", severity="critical")
-    with pytest.raises(RuntimeError, match="could not be evaluated"):
-        runner.run(database, "landing", f"membership_organisation_{ARRIVAL}", "suite", [broken])
+    with runner.connected(database) as engine, pytest.raises(RuntimeError, match="could not be evaluated"):
+        runner.run(engine, "landing", f"membership_organisation_{ARRIVAL}", "suite", [broken])
