@@ -5,11 +5,13 @@ readings of the contract disagree. It is recorded as a warning and somebody look
 """
 
 from collections.abc import Iterator
+from datetime import date
 
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
 from ingest.contracts import Column, Feed, Kind
+from ingest.contracts.loader import type_bounds
 
 WARNING = "warning"
 
@@ -36,15 +38,19 @@ def _column(column: Column) -> Iterator[Expectation]:
         yield gxe.ExpectColumnValuesToBeInSet(
             column=column.name, value_set=sorted(column.code_list.codes), severity=WARNING
         )
-    if column.kind in {Kind.INTEGER, Kind.NUMBER, Kind.MONEY} and (
-        column.minimum is not None or column.maximum is not None
-    ):
-        yield gxe.ExpectColumnValuesToBeBetween(
-            column=column.name,
-            min_value=None if column.minimum is None else float(column.minimum),
-            max_value=None if column.maximum is None else float(column.maximum),
-            severity=WARNING,
-        )
+    if column.kind in {Kind.INTEGER, Kind.NUMBER, Kind.MONEY}:
+        # What the column's type cannot hold need not be looked for.
+        lowest, highest = type_bounds(column.sql_type)
+        least = None if column.minimum == lowest else column.minimum
+        greatest = None if column.maximum == highest else column.maximum
+        if least is not None or greatest is not None:
+            yield gxe.ExpectColumnValuesToBeBetween(
+                column=column.name,
+                min_value=None if least is None else float(least),
+                max_value=None if greatest is None else float(greatest),
+                severity=WARNING,
+            )
     if column.kind is Kind.DATE:
-        # Literal 1900 is the interface's lower bound of every date.
-        yield gxe.ExpectColumnMinToBeBetween(column=column.name, min_value="1900-01-01", severity=WARNING)
+        # The interface's lower bound of every date. Dates are compared and counted: the earliest date of birth would
+        # itself be a person's.
+        yield gxe.ExpectColumnValuesToBeBetween(column=column.name, min_value=date(1900, 1, 1), severity=WARNING)

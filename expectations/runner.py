@@ -4,6 +4,7 @@ Results never hold a personal value: unexpected values are excluded altogether, 
 and aggregates.
 """
 
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,8 @@ import sqlalchemy
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
 from great_expectations.expectations.expectation import Expectation
-from great_expectations.validator.metrics_calculator import MetricsCalculator
+from great_expectations.validator.metric_configuration import MetricConfiguration
+from great_expectations.validator.validation_graph import ValidationGraph
 from psycopg.types.json import Jsonb
 
 #: What may be kept of a result: counts, shares, and the aggregate that an expectation looked at.
@@ -89,21 +91,45 @@ def run(
     Raises:
         RuntimeError: A critical expectation could not be evaluated.
     """
-    execution = SqlAlchemyExecutionEngine(engine=engine)
+    execution = _Engine(engine=engine)
     execution.load_batch_data(table, SqlAlchemyBatchData(execution, schema_name=schema, table_name=table))
     needs = [
         each.get_validation_dependencies(execution, {"result_format": "BOOLEAN_ONLY"}).metric_configurations
         for each in expectations
     ]
-    # The same metric is found out once, and all that are plain aggregates in one query.
-    wanted = {metric.id: metric for need in needs for metric in need.values()}
-    known, _ = MetricsCalculator(execution).compute_metrics(list(wanted.values()))
+    graph = _Graph(execution)
+    for metric in itertools.chain.from_iterable(need.values() for need in needs):
+        graph.build_metric_dependency_graph(metric)
+    known, _ = graph.resolve(show_progress_bars=False)
     results = []
     for each, need in zip(expectations, needs, strict=True):
         metrics = {name: known[metric.id] for name, metric in need.items() if metric.id in known}
         outcome = _verdict(each, metrics) if len(metrics) == len(need) else None
         results.append(_result(suite, each, outcome))
     return results
+
+
+class _Engine(SqlAlchemyExecutionEngine):
+    """The library's engine, on connections that are not its own: it would close them whenever it is collected."""
+
+    def close(self) -> None:
+        """Leave them open."""
+
+
+class _Graph(ValidationGraph):
+    """Metrics and what they rest upon. The library walks down from a metric anew wherever it is wanted."""
+
+    def __init__(self, engine: SqlAlchemyExecutionEngine) -> None:
+        super().__init__(engine)
+        self._walked: set[Any] = set()
+
+    def build_metric_dependency_graph(
+        self, metric_configuration: MetricConfiguration, runtime_configuration: dict[str, Any] | None = None
+    ) -> None:
+        """Add a metric with all that it rests upon, unless it is there."""
+        if metric_configuration.id not in self._walked:
+            self._walked.add(metric_configuration.id)
+            super().build_metric_dependency_graph(metric_configuration, runtime_configuration)
 
 
 def _verdict(expectation: Expectation, metrics: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -145,7 +145,7 @@ def _column(item: SchemaProperty, code_lists: Mapping[str, CodeList]) -> Column:
     custom = _custom(item.customProperties, _COLUMN_PROPERTIES)
     options = item.logicalTypeOptions or {}
     sql_type = item.physicalType or "text"
-    lowest, highest = _bounds(sql_type)
+    lowest, highest = type_bounds(sql_type)
     listed = custom.get("codeList")
     if listed is not None and listed not in code_lists:
         raise ValueError(f"{item.name}: no code list '{listed}'")
@@ -249,7 +249,7 @@ def _signed(names: Iterable[str]) -> dict[str, int]:
     return {name.removeprefix("-"): -1 if name.startswith("-") else 1 for name in names}
 
 
-def _bounds(sql_type: str) -> tuple[Decimal | None, Decimal | None]:
+def type_bounds(sql_type: str) -> tuple[Decimal | None, Decimal | None]:
     """Smallest and greatest number that a SQL type holds; None where it knows none."""
     if bits := _INTEGER_BITS.get(sql_type):
         return Decimal(-(2**bits)), Decimal(2**bits - 1)

@@ -1,5 +1,6 @@
 """The gate on staged batches: which facts refuse a delivery, what is stored, and what never is."""
 
+import gc
 import re
 import time
 import uuid
@@ -136,7 +137,7 @@ def test_settlements_after_the_period(
 
 
 def test_results_are_stored_without_personal_values(conn: psycopg.Connection, database: str, tmp_path: Path) -> None:
-    members = [{**member(number), "sex": "7"} for number in range(3)]
+    members = [{**member(number), "sex": "7", "birth_date": date(1984, 3, 5 + number)} for number in range(3)]
     membership(conn, database, members)
     stored = conn.execute(
         'SELECT expectation, "column", severity, success, observed::text FROM ops.validation_result WHERE arrival_id = %s',
@@ -146,7 +147,7 @@ def test_results_are_stored_without_personal_values(conn: psycopg.Connection, da
     assert domain[2:4] == ("warning", False)
     assert '"unexpected_count": 3' in domain[4]
     text = " ".join(row[4] for row in stored)
-    assert not re.search(r"M[0-9]|0000-00000000000", text)
+    assert not re.search(r"M[0-9]|0000-00000000000|1984", text)
     page = docs.build(database, tmp_path / "docs")
     everything = "".join(path.read_text() for path in page.parent.glob("*.html"))
     assert "membership_member" in everything
@@ -181,6 +182,23 @@ def test_a_connection_is_left_for_nobody(conn: psycopg.Connection, database: str
             break
         time.sleep(0.1)
     assert others == []
+
+
+def test_one_connection_serves_every_table(conn: psycopg.Connection, database: str) -> None:
+    from expectations import runner
+    from expectations.base import base_suite
+
+    stage(conn, "membership_organisation", [organisation("A")])
+    suite = base_suite(contracts.load().feeds["membership", "organisation"])
+    with runner.connected(database) as engine:
+        processes = set()
+        for _ in range(3):
+            results = runner.run(engine, "landing", f"membership_organisation_{ARRIVAL}", "suite", suite)
+            assert not [result for result in results if "error" in result.observed]
+            gc.collect()  # what the library leaves behind must not close it
+            with engine.connect() as connection:
+                processes.add(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar())
+    assert len(processes) == 1
 
 
 def test_what_cannot_be_evaluated_is_not_the_senders_fault(conn: psycopg.Connection, database: str) -> None:
