@@ -156,7 +156,7 @@ class World:
 
     def _organisations(self, sender: str, index: int, every: int) -> str:
         return f"""
-            SELECT i AS line_number, '{sender}' || lpad(i::text, 5, '0') AS org_code,
+            SELECT i AS line_number, '{sender}' || lpad(i::text, 5, '0') AS org_code, 'Union ' || i AS org_name,
                 CASE WHEN i % 20 = 0 THEN '40' ELSE '90' END AS org_level, '1' AS org_type,
                 {self._county(sender, "i")} AS admdvs, 'E{sender}' || i AS employer_uscc,
                 (ARRAY['110', '159', '170', '300', '400'])[1 + {dice("i", 4, 5)}] AS employer_nature,

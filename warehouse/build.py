@@ -38,6 +38,11 @@ PARSED = "partial_parse.msgpack"
 #: dbt's unit tests look at the code, not at the data: `make test` runs them.
 DBT_FLAGS = ("--exclude-resource-type", "unit_test")
 
+#: From so many changed rows on a build is planned without nested loops: PostgreSQL knows nothing about the size of a
+#: step within a query and guesses a handful of rows; a nested loop over a hundred thousand of them takes hours.
+LARGE_ROWS = 20_000
+LARGE_OPTIONS = "-c enable_nestloop=off"
+
 #: Advisory lock of the one build at a time.
 _LOCK = 7_301_002
 #: Another build's wait for the lock, in seconds.
@@ -60,6 +65,7 @@ class BuildPlan(TypedDict):
     ledger_hash: str
     code_hash: str
     full_refresh: bool
+    rows: int  # of deliveries that came or went since the schema was built; of all for a full refresh
     months: list[str]  # YYYY-MM-01, rebuilt whatever changed
     deliveries: list[str]
     vars: dict[str, Any]
@@ -201,10 +207,25 @@ def _freeze(conn: psycopg.Connection, build: str, known: Contracts) -> BuildPlan
         ledger_hash=ledger_hash(conn, code),
         code_hash=code,
         full_refresh=full_refresh,
+        rows=_rows_changed(conn, build),
         months=[str(month) for month in months],
         deliveries=sorted(name for (name,) in names),
         vars={"build": build},
     )
+
+
+def _rows_changed(conn: psycopg.Connection, build: str) -> int:
+    """Rows of the deliveries in which a schema's input differs from what it holds."""
+    (rows,) = conn.execute(  # type: ignore[misc]
+        """
+        SELECT coalesce(sum(f.rows_loaded), 0)::bigint FROM ops.file AS f
+        WHERE f.arrival_id IN (
+            SELECT delivery_id FROM ops.build_delivery WHERE build = %s GROUP BY delivery_id HAVING count(*) = 1
+        )
+        """,
+        [build],
+    ).fetchone()
+    return int(rows)
 
 
 def complete(conn: psycopg.Connection, plan: BuildPlan) -> None:
@@ -320,7 +341,10 @@ def run(
                 *([_listener(on_node)] if on_node else []),
                 *([_result_listener(on_result)] if on_result else []),
             ]
-            _invoke(command, folder, environment(dsn, settings), variables=plan["vars"], listeners=listeners)
+            variables = environment(dsn, settings)
+            if plan["rows"] >= LARGE_ROWS:
+                variables["PGOPTIONS"] = f"{variables.get('PGOPTIONS', '')} {LARGE_OPTIONS}".strip()
+            _invoke(command, folder, variables, variables=plan["vars"], listeners=listeners)
         except WarehouseError as error:
             raise WarehouseError(f"Nothing is published. {error}") from error
         finally:

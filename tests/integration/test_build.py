@@ -275,3 +275,35 @@ def test_dbt_finds_the_warehouse_with_all_that_a_dsn_says(settings: Settings) ->
         "PGSSLMODE": "verify-full",
         "PGSSLROOTCERT": "/ca.pem",
     }
+
+
+def test_a_build_of_many_rows_is_planned_without_nested_loops(
+    conn: psycopg.Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "LARGE_ROWS", 100)
+    (build.PROJECT / "models" / "planned.sql").write_text("select current_setting('enable_nestloop') as nested_loops")
+
+    def planned() -> str:
+        assert build_all(settings)
+        return str(conn.execute("SELECT nested_loops FROM marts.planned").fetchone()[0])  # type: ignore[index]
+
+    def rows(name: str, count: int) -> None:
+        conn.execute(
+            "INSERT INTO ops.file (arrival_id, file_no, path, feed, rows_read, rows_loaded, rows_rejected, rows_skipped,"
+            " bytes, hash) SELECT arrival_id, 0, 'f.csv', 'member', %s, %s, 0, 0, 0, '' FROM ops.arrival WHERE name = %s",
+            [count, count, name],
+        )
+
+    # GIVEN a hundred rows in all, WHEN everything is built, in either schema
+    decide(conn, "a")
+    rows("a", 60)
+    decide(conn, "b")
+    rows("b", 40)
+    assert planned() == "off"
+    decide(conn, "c")
+    rows("c", 10)
+    assert planned() == "off"
+    # WHEN only few of them are new
+    decide(conn, "d")
+    rows("d", 10)
+    assert planned() == "on"
