@@ -175,10 +175,15 @@ def _misplaced(block: bytes, quotes: Offsets, delimiter: int, quote: int) -> int
     Outside a quoted field a quote must follow a delimiter, a line end or the quote it doubles; inside, it must be
     followed by one of these. Whether a quote stands outside or inside is told by counting, as long as none was wrong.
     """
-    # a line feed around the block stands for its edges, where a quote is fine on either side
-    data = np.concatenate(([LF], np.frombuffer(block, dtype=np.uint8), [LF]))
-    outside = np.arange(len(quotes)) % 2 == 0
-    beside = np.where(outside, data[quotes], data[quotes + 2])
+    data = np.frombuffer(block, dtype=np.uint8)
+    beside = np.empty(len(quotes), dtype=np.uint8)
+    beside[0::2] = data[quotes[0::2] - 1]
+    beside[1::2] = data.take(quotes[1::2] + 1, mode="clip")
+    # the edges of the block count as line ends, where a quote is fine
+    if quotes[0] == 0:
+        beside[0] = LF
+    if quotes[-1] == len(block) - 1 and len(quotes) % 2 == 0:
+        beside[-1] = LF
     fine = (beside == delimiter) | (beside == LF) | (beside == CR) | (beside == quote)
     wrong = np.flatnonzero(~fine)
     return int(quotes[wrong[0]]) if len(wrong) else None
@@ -315,7 +320,8 @@ class TextTable(Table):
                 texts.append(self.kept_text(source.text(data)))
             return texts
 
-        frame = pl.DataFrame(pa.concat_tables([piece.table for piece in pieces]))
+        # Arrow puts the pieces together for less than Polars
+        frame = pl.DataFrame(pa.concat_tables([piece.table for piece in pieces]).combine_chunks())
         return RawBatch(
             frame=frame,
             line=pl.Series("line", np.concatenate([piece.lines for piece in pieces]), dtype=pl.Int64),
