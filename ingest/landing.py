@@ -6,8 +6,10 @@ then nobody sees them, and a refused delivery's are dropped. Rejected rows and w
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -208,19 +210,13 @@ class Batch:
         if self._ranges is not None:
             self._ranges.note(*parts)
 
-    def add(self, rows: pl.DataFrame) -> None:
-        """Copy good rows; columns are named as in the table, and those that the file lacks are left out."""
-        copy_frame(self.conn, self.rows, rows, frozen=True)
+    def good(self, rows: pl.DataFrame) -> "Copy":
+        """Good rows; columns are named as in the table, and those that the file lacks are left out."""
+        return Copy.of_frame(self.rows, rows, frozen=True)
 
-    def reject(self, rows: Sequence[Sequence[object]], with_keys: bool = True) -> None:
-        """Keep rejected rows: line number, reasons, sealed raw text, then content hash and keys (None: not full)."""
-        names = ["line_number", "reasons", "raw", *(["content_hash", *self._keys] if with_keys else [])]
-        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            self._rejected, sql.SQL(", ").join(map(sql.Identifier, names))
-        )
-        with self.conn.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+    def rejected(self, rows: Sequence[Sequence[object]]) -> "Copy":
+        """Rejected rows: line number, reasons, sealed raw text, then content hash and keys (None: not full)."""
+        return Copy.of_rows(self._rejected, ["line_number", "reasons", "raw", "content_hash", *self._keys], rows)
 
     def forget_file(self, file_no: int) -> None:
         """Drop the rows of a file that could not be read to its end."""
@@ -239,7 +235,7 @@ class Batch:
             "(SELECT {keys}, content_hash, file_no, line_number, true AS good FROM {rows} UNION ALL"
             " SELECT {keys}, content_hash, file_no, line_number, false FROM {rejected} WHERE {full})"
         ).format(
-            keys=self._listed(),
+            keys=_listed(self._keys),
             rows=self.rows,
             rejected=self._rejected,
             full=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(key)) for key in self._keys),
@@ -248,7 +244,7 @@ class Batch:
             sql.SQL(
                 "CREATE TABLE {} AS SELECT {keys}, min(content_hash) <> max(content_hash) AS differ"
                 " FROM {every} AS e GROUP BY {keys} HAVING count(*) > 1"
-            ).format(self._same_keys, keys=self._listed(), every=every)
+            ).format(self._same_keys, keys=_listed(self._keys), every=every)
         )
         (any_,) = self.conn.execute(  # type: ignore[misc]
             sql.SQL("SELECT EXISTS (SELECT FROM {})").format(self._same_keys)
@@ -262,7 +258,7 @@ class Batch:
                     " FROM (SELECT e.*, k.differ, row_number() OVER (PARTITION BY {keys} ORDER BY file_no, line_number)"
                     " AS place FROM {every} AS e INNER JOIN {} AS k USING ({keys})) AS p"
                     " WHERE differ OR place > 1"
-                ).format(self._duplicates, self._same_keys, keys=self._listed(), every=every)
+                ).format(self._duplicates, self._same_keys, keys=_listed(self._keys), every=every)
             )
             self.conn.execute(
                 sql.SQL(
@@ -320,9 +316,6 @@ class Batch:
             )
         )
 
-    def _listed(self) -> sql.Composed:
-        return sql.SQL(", ").join(map(sql.Identifier, self._keys))
-
 
 class KeyRanges:
     """Tells cheaply that no key of a delivery stands twice, where its rows come in the order of their keys.
@@ -364,10 +357,9 @@ class WarningBatch:
             ).format(self._table)
         )
 
-    def add(self, file_no: int, warnings: pl.DataFrame) -> None:
-        """Copy remarks: ``line_number`` and ``codes``, a list of texts without blanks or quotes."""
-        copy_frame(
-            self.conn,
+    def remarks(self, file_no: int, warnings: pl.DataFrame) -> "Copy":
+        """Remarks: ``line_number`` and ``codes``, a list of texts without blanks or quotes."""
+        return Copy.of_frame(
             self._table,
             warnings.select(
                 "line_number",
@@ -395,31 +387,54 @@ class WarningBatch:
 # --- copying ---------------------------------------------------------------------------------------------------------
 
 
-def copy_frame(conn: psycopg.Connection, table: sql.Composable, frame: pl.DataFrame, *, frozen: bool = False) -> None:
-    """Copy a frame into the columns of its names. Frames hold text and numbers; null is NULL, and no text is empty.
+@dataclass(frozen=True)
+class Copy:
+    """Rows made ready for COPY, so that nothing but the database's part of it is left to do."""
 
-    Args:
-        conn: Within a transaction.
-        table: Where to.
-        frame: The rows.
-        frozen: The table was made in this very transaction: write rows that need no second visit by their first
-            reader or by vacuum.
+    table: sql.Composable
+    statement: sql.Composed
+    rows: bytes | Sequence[Sequence[object]]
 
-    Raises:
-        WarehouseError: The database did not take a value; the message says which column, not which value.
-    """
-    if frame.is_empty():
-        return
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT text, NULL '', FREEZE {})").format(
-        table, sql.SQL(", ").join(map(sql.Identifier, frame.columns)), sql.Literal(frozen)
-    )
-    try:
-        with conn.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(text_rows(frame))
-    except psycopg.DataError as error:
-        place = re.search(r", column (\w+):", error.diag.context or "")
-        column = place[1] if place else "unknown"
-        raise WarehouseError(f"{table.as_string(conn)}, column {column}: SQLSTATE {error.sqlstate}") from None
+    @classmethod
+    def of_frame(cls, table: sql.Composable, frame: pl.DataFrame, *, frozen: bool = False) -> Self:
+        """A frame for the columns of its names. Frames hold text and numbers; null is NULL, and no text is empty.
+
+        ``frozen``: the table is made in the very transaction of the copy: write rows that need no second visit by
+        their first reader or by vacuum.
+        """
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT text, NULL '', FREEZE {})").format(
+            table, _listed(frame.columns), sql.Literal(frozen)
+        )
+        return cls(table, statement, b"" if frame.is_empty() else text_rows(frame))
+
+    @classmethod
+    def of_rows(cls, table: sql.Composable, columns: Sequence[str], rows: bytes | Sequence[Sequence[object]]) -> Self:
+        """Rows of Python values, or COPY's text format already."""
+        return cls(table, sql.SQL("COPY {} ({}) FROM STDIN").format(table, _listed(columns)), rows)
+
+    def run(self, conn: psycopg.Connection) -> None:
+        """Copy the rows; ``conn`` is within a transaction.
+
+        Raises:
+            WarehouseError: The database did not take a value; the message says which column, not which value.
+        """
+        if not self.rows:
+            return
+        try:
+            with conn.cursor() as cursor, cursor.copy(self.statement) as copy:
+                if isinstance(self.rows, bytes):
+                    copy.write(self.rows)
+                else:
+                    for row in self.rows:
+                        copy.write_row(row)
+        except psycopg.DataError as error:
+            place = re.search(r", column (\w+):", error.diag.context or "")
+            column = place[1] if place else "unknown"
+            raise WarehouseError(f"{self.table.as_string(conn)}, column {column}: SQLSTATE {error.sqlstate}") from None
+
+
+def _listed(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def text_rows(frame: pl.DataFrame) -> bytes:

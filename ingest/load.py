@@ -33,7 +33,7 @@ from ingest.vault import VaultBatch
 __all__ = ["Arrival", "Gate", "GateRequest", "Outcome", "load", "pending", "register", "rejects", "withdraw"]
 
 #: Batches that may wait for the database while the next is read and checked; more would only cost memory.
-_AHEAD = 0
+_AHEAD = 1
 
 OnStep = Callable[[str, dict[str, object]], None]
 
@@ -336,7 +336,7 @@ class _Attempt:
         self.warnings.create()
 
     def _read(self, file: _File, checked: Checked) -> list[Finding]:
-        """Read and check a file, batch by batch, while the batch before it is copied; returns what refuses it."""
+        """Read and check a file while earlier batches of it are sealed and copied; returns what refuses it."""
         number = file.resource.index
         self.batches[file.feed.name].begin_file(number)
         context = Context(
@@ -344,9 +344,9 @@ class _Attempt:
         )
         try:
             table = self._open(file, checked)
-            with _Ahead() as ahead:
+            with _Pipeline(self._prepare, self._copy) as pipeline:
                 for raw in table.batches():
-                    ahead.submit(self._keep, file, raw, checks.check(raw, file.feed, context, self.keyring))
+                    pipeline.put(file, raw, checks.check(raw, file.feed, context, self.keyring))
         except DeliveryRefused as refused:
             file.failed = True
             self.batches[file.feed.name].forget_file(number)
@@ -355,36 +355,37 @@ class _Attempt:
         file.skipped, file.unknown_columns = table.rows_skipped, table.unknown_columns
         return []
 
-    def _keep(self, file: _File, raw: RawBatch, checked: checks.CheckedBatch) -> None:
-        """Copy a checked batch: good rows, persons, rejected rows with their text, warnings."""
+    def _prepare(self, file: _File, raw: RawBatch, checked: checks.CheckedBatch) -> list[landing.Copy]:
+        """Make a checked batch ready to be copied: good rows, persons, warnings, rejected rows with their text."""
         batch = self.batches[file.feed.name]
         absent = [column.name for column in file.feed.landed if column.name not in raw.frame.columns]
-        batch.add(checked.good.drop(absent))
-        self.vault.add(file.feed, checked.persons)
-        self.warnings.add(file.resource.index, checked.warnings)
         keys = [column.name for column in file.feed.keys]
         batch.note_keys(checked.good.select(keys), checked.rejected.select(keys))
         rejected = checked.rejected.select("row", "line_number", "reasons", "content_hash", *keys)
-        file.rejected += self._reject(file, raw, rejected.iter_rows())
-        if raw.ragged:
-            nothing = [None] * (1 + len(keys))
-            batch.reject(
-                [(line, [RowCode.COLUMNS], self.keyring.seal(text.encode()), *nothing) for line, text in raw.ragged]
-            )
-            file.rejected += len(raw.ragged)
-        file.read += raw.frame.height + len(raw.ragged)
+        nothing = [None] * (1 + len(keys))
+        ragged = [(line, [RowCode.COLUMNS], self.keyring.seal(text.encode()), *nothing) for line, text in raw.ragged]
+        file.read += raw.frame.height + len(ragged)
+        file.rejected += rejected.height + len(ragged)
+        return [
+            batch.good(checked.good.drop(absent)),
+            self.vault.sealed(file.feed, checked.persons),
+            self.warnings.remarks(file.resource.index, checked.warnings),
+            batch.rejected(self._with_text(raw, rejected.iter_rows())),
+            batch.rejected(ragged),
+        ]
 
-    def _reject(self, file: _File, raw: RawBatch, rejected: Iterable[tuple[Any, ...]]) -> int:
-        """Keep rejected rows of a batch with their sealed text; each: row of the batch, line, reasons, hash, keys."""
+    def _copy(self, copies: list[landing.Copy]) -> None:
+        for copy in copies:
+            copy.run(self.conn)
+
+    def _with_text(self, raw: RawBatch, rejected: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Rejected rows of a batch with their sealed text; each: row of the batch, line, reasons, hash, keys."""
         rows = list(rejected)
         texts = raw.raw([row for row, *_ in rows])
-        self.batches[file.feed.name].reject(
-            [
-                (line, reasons, self.keyring.seal(text.encode()), *content)
-                for (_, line, reasons, *content), text in zip(rows, texts, strict=True)
-            ]
-        )
-        return len(rows)
+        return [
+            (line, reasons, self.keyring.seal(text.encode()), *content)
+            for (_, line, reasons, *content), text in zip(rows, texts, strict=True)
+        ]
 
     def _settle_duplicates(self, checked: Checked) -> None:
         """Reject rows whose key stands more than once in the delivery; their text is read a second time."""
@@ -397,9 +398,9 @@ class _Attempt:
                     nothing = [None] * (1 + len(file.feed.keys))
                     for raw in self._open(file, checked).batches():
                         here = pl.DataFrame({"line_number": raw.line}).with_row_index().join(lines, on="line_number")
-                        file.rejected += self._reject(
-                            file, raw, ((row, line, [reason], *nothing) for row, line, reason in here.iter_rows())
-                        )
+                        rows = ((row, line, [reason], *nothing) for row, line, reason in here.iter_rows())
+                        batch.rejected(self._with_text(raw, rows)).run(self.conn)
+                        file.rejected += here.height
             if found:
                 batch.take_out()
                 taken_out = True
@@ -517,18 +518,25 @@ def _settling(conn: psycopg.Connection, known: Contracts, one: Manifest | Arriva
     return nullcontext()
 
 
-class _Ahead:
-    """Runs the database's part of a batch in a second thread while the next batch is read."""
+class _Pipeline:
+    """Three things at once: a batch is read and checked here, the one before made ready, the one before that copied.
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copy")
+    Each of the two stages has a thread of its own, so that the database need not wait for work and batches stay in
+    order; ``copy`` gets what ``prepare`` returned.
+    """
+
+    def __init__(self, prepare: Callable[..., Any], copy: Callable[[Any], None]) -> None:
+        self._prepare, self._copy = prepare, copy
+        self._preparing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+        self._copying = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copy")
         self._waiting: deque[Future[None]] = deque()
 
-    def submit(self, work: Callable[..., None], *arguments: object) -> None:
-        """Have it done after what was submitted before; waits while too much is waiting."""
+    def put(self, *batch: object) -> None:
+        """Send a batch on its way; waits while more than ``_AHEAD`` before it are not copied yet."""
         while len(self._waiting) > _AHEAD:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(work, *arguments))
+        prepared = self._preparing.submit(self._prepare, *batch)
+        self._waiting.append(self._copying.submit(lambda: self._copy(prepared.result())))
 
     def __enter__(self) -> Self:
         return self
@@ -538,4 +546,5 @@ class _Ahead:
             while self._waiting:
                 self._waiting.popleft().result()
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            for pool in (self._preparing, self._copying):
+                pool.shutdown(cancel_futures=True)

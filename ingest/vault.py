@@ -14,6 +14,7 @@ from psycopg import sql
 
 from ingest.contracts.model import Feed, Kind
 from ingest.identity import Keyring
+from ingest.landing import Copy
 
 #: What the sealed record calls a column, whatever its feed calls it.
 _FIELDS = {Kind.CERT_TYPE: "cert_type", Kind.CERTNO: "certno", Kind.NAME: "name", Kind.MOBILE: "mobile"}
@@ -38,8 +39,8 @@ class VaultBatch:
             )
         )
 
-    def add(self, feed: Feed, persons: pl.DataFrame) -> None:
-        """Seal and keep persons.
+    def sealed(self, feed: Feed, persons: pl.DataFrame) -> Copy:
+        """Persons, each sealed.
 
         Args:
             feed: Where they come from.
@@ -48,7 +49,7 @@ class VaultBatch:
         """
         fresh = self._new(feed, persons)
         if fresh.is_empty():
-            return
+            return Copy.of_rows(self._table, [], b"")
         fields = {name: _FIELDS.get(feed.by_name[name].kind, name) for name in fresh.columns if name != "person_key"}
         records = fresh.select(
             "person_key", record=pl.struct(pl.col(name).alias(field) for name, field in fields.items())
@@ -59,9 +60,7 @@ class VaultBatch:
             for number, (key, record) in enumerate(records.iter_rows())
         ]
         self._place += len(lines)
-        statement = sql.SQL("COPY {} (place, person_key, sealed) FROM STDIN").format(self._table)
-        with self.conn.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write("".join(lines))
+        return Copy.of_rows(self._table, ["place", "person_key", "sealed"], "".join(lines).encode())
 
     def _new(self, feed: Feed, persons: pl.DataFrame) -> pl.DataFrame:
         """Those persons whose very record has not been sealed yet in this delivery."""

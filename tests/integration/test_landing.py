@@ -65,7 +65,7 @@ def test_new_columns_and_wider_types_take_effect(warehouse):
         b = batch(warehouse)
         b.create()
         b.begin_file(0)
-        b.add(rows(3))
+        b.good(rows(3)).run(warehouse)
         b.finish()
         b.attach()
     grown = changed(spent={"sql_type": "numeric(18,2)"}, trainees={"sql_type": "bigint"}, remark={"sql_type": "text"})
@@ -131,7 +131,7 @@ def test_what_is_copied_is_what_lands(warehouse):
         b = batch(warehouse)
         b.create()
         b.begin_file(3)
-        b.add(rows(len(names), employer_name=names))
+        b.good(rows(len(names), employer_name=names)).run(warehouse)
         b.finish()
         b.attach()
     found = warehouse.execute(
@@ -144,12 +144,13 @@ def test_what_is_copied_is_what_lands(warehouse):
 
 
 def test_an_error_of_the_copy_shows_the_column_not_the_value(warehouse):
-    with warehouse.transaction():
-        b = batch(warehouse)
+    b = batch(warehouse)
+    wrong = b.good(rows(2, year=["2026", "张三"]))
+    with warehouse.transaction(force_rollback=True):
         b.create()
         b.begin_file(0)
-    with pytest.raises(WarehouseError, match="column year") as caught:
-        landing.copy_frame(warehouse, b.rows, rows(2, year=["2026", "张三"]))
+        with pytest.raises(WarehouseError, match="column year") as caught:
+            wrong.run(warehouse)
     assert "张三" not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -165,7 +166,7 @@ def test_staged_rows_write_no_wal(warehouse):
         b = batch(warehouse)
         b.create()
         b.begin_file(0)
-        b.add(many)
+        b.good(many).run(warehouse)
         b.finish()
     (written,) = warehouse.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]).fetchone()
     assert size > 3_000_000
@@ -177,7 +178,7 @@ def test_attaching_reads_no_row_and_waits_for_no_reader(warehouse, database_dsn)
         b = batch(warehouse)
         b.create()
         b.begin_file(0)
-        b.add(rows(10))
+        b.good(rows(10)).run(warehouse)
         b.finish()
     messages: list[str] = []
     warehouse.add_notice_handler(lambda notice: messages.append(notice.message_primary))
