@@ -117,6 +117,19 @@ def no_rows(query: str, *, name: str, description: str, severity: str = WARNING,
     )
 
 
+def at_most(
+    share: float, condition: str, *, of: int = 0, name: str, description: str, severity: str = WARNING
+) -> Expectation:
+    """A condition holds for at most this share of the rows, where there are at least so many (``of``)."""
+    found = f"count(*) FILTER (WHERE {condition})"
+    return no_rows(
+        f"SELECT {found} AS found FROM batch HAVING {found} > {share} * count(*) AND count(*) >= {of}",
+        name=name,
+        description=description,
+        severity=severity,
+    )
+
+
 def one_day_spike(column: str, share: float = 0.2) -> Expectation:
     """No single day holds a large share of the dates of a column: a sign of a default that was filled in."""
     return no_rows(

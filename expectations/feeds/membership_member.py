@@ -2,7 +2,7 @@
 
 from great_expectations.expectations.expectation import Expectation
 
-from expectations.own import CRITICAL, Facts, filled, no_rows, one_day_spike, volume
+from expectations.own import CRITICAL, Facts, at_most, filled, no_rows, one_day_spike, volume
 
 ORPHAN_SHARE = 0.40
 FILLED_IN_SHARE = 0.30
@@ -17,12 +17,10 @@ def expectations(facts: Facts) -> list[Expectation]:
         filled("birth_date", 0.5),
         filled("education", 0.5),
         one_day_spike("joined_on"),
-        no_rows(
-            f"""
-            SELECT count(*) AS filled_in FROM batch WHERE joined_on = DATE '{facts.created_date.isoformat()}'
-            HAVING count(*) > {FILLED_IN_SHARE} * (SELECT count(*) FROM batch)
-                AND (SELECT count(*) FROM batch) >= {FILLED_IN_ROWS}
-            """,
+        at_most(
+            FILLED_IN_SHARE,
+            f"joined_on = DATE '{facts.created_date.isoformat()}'",
+            of=FILLED_IN_ROWS,
             name="joined_on_is_not_the_export_day",
             description=f"Of at least {FILLED_IN_ROWS} members not more than {FILLED_IN_SHARE:.0%} joined on the day "
             "the delivery was created: the export filled in its own date.",

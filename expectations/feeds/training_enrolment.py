@@ -2,7 +2,7 @@
 
 from great_expectations.expectations.expectation import Expectation
 
-from expectations.own import Facts, filled, inside_period, no_rows, one_day_spike, sum_near_previous, volume
+from expectations.own import Facts, at_most, filled, inside_period, one_day_spike, sum_near_previous, volume
 
 
 def expectations(facts: Facts) -> list[Expectation]:
@@ -14,11 +14,9 @@ def expectations(facts: Facts) -> list[Expectation]:
         inside_period(facts, "started_on"),
         one_day_spike("started_on", 0.5),
         sum_near_previous(facts, "subsidy_amount"),
-        no_rows(
-            """
-            SELECT count(*) AS over FROM batch WHERE attended_hours > planned_hours
-            HAVING count(*) > 0.1 * (SELECT count(*) FROM batch)
-            """,
+        at_most(
+            0.1,
+            "attended_hours > planned_hours",
             name="attended_within_planned",
             description="Attended hours exceed the planned ones in at most 10 % of rows.",
         ),
