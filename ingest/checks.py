@@ -316,7 +316,7 @@ def _persons(feed: Feed, columns: Mapping[str, Cleaned], kept: pl.DataFrame, goo
     personal = pl.DataFrame([columns[name].text.alias(name) for name in names])
     if kept.height != personal.height:
         personal = personal.filter(good)
-    return personal.insert_column(0, kept["person_key"]).unique("person_key", keep="last", maintain_order=True)
+    return personal.insert_column(0, kept["person_key"]).filter(kept["person_key"].is_last_distinct())
 
 
 # --- rules over columns -----------------------------------------------------------------------------------------
