@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -118,7 +119,14 @@ def _make_samples(inbox: Path, console: Console) -> None:
         return
     from ingest import samples
 
-    made = samples.generate(inbox)
+    # whoever is interrupted here must not find half of them the next time
+    part = inbox.with_name(f"{inbox.name}.part")
+    if part.exists():
+        shutil.rmtree(part)
+    made = samples.generate(part)
+    if inbox.is_dir():
+        inbox.rmdir()
+    part.rename(inbox)
     console.print(f"made {len(made)} sample deliveries in {inbox}", soft_wrap=True)
 
 
