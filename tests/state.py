@@ -1,18 +1,19 @@
 """What a warehouse holds after loading, without what may differ: numbers of arrivals, clocks, order of arrival."""
 
+from collections import Counter
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from ingest import landing
+from ingest import contracts, landing
 from ingest.contracts import Contracts
 from ingest.identity import Keyring
 
 State = dict[str, Any]
 
 
-def of(conn: psycopg.Connection, contracts: Contracts, keyring: Keyring) -> State:
+def of(conn: psycopg.Connection, known: Contracts, keyring: Keyring) -> State:
     """Deliveries with status, codes, files, rejected rows and warnings; landed rows; persons."""
     state: State = {
         "deliveries": conn.execute(
@@ -39,7 +40,7 @@ def of(conn: psycopg.Connection, contracts: Contracts, keyring: Keyring) -> Stat
             )
         ],
     }
-    for table in landing.layout(contracts):
+    for table in landing.layout(known):
         state[table] = conn.execute(
             sql.SQL(
                 "SELECT a.name, a.status, to_jsonb(l) - 'delivery_id' FROM {} AS l"
@@ -48,4 +49,17 @@ def of(conn: psycopg.Connection, contracts: Contracts, keyring: Keyring) -> Stat
             ).format(sql.Identifier(landing.SCHEMA, table))
         ).fetchall()
     state["leftovers"] = landing.leftovers(conn)
+    return state
+
+
+def published(dsn: str, keyring: Keyring) -> State:
+    """``of``, and every published relation."""
+    with psycopg.connect(dsn) as conn:
+        state = of(conn, contracts.load(), keyring)
+        views = conn.execute(
+            "SELECT schemaname, viewname FROM pg_views WHERE schemaname IN ('core', 'marts', 'casework')"
+        ).fetchall()
+        for view in views:
+            rows = conn.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*view))).fetchall()
+            state[".".join(view)] = Counter(map(repr, rows))
     return state

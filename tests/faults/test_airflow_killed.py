@@ -7,15 +7,13 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 import pytest
-from psycopg import sql
 from pydantic import SecretStr
 
-from ingest import contracts, samples
+from ingest import samples
 from ingest.identity import Keyring
 from ingest.settings import Settings
 from tests import state
@@ -23,6 +21,7 @@ from tests.serving import START_SECONDS, Serving, home_of_its_own
 from warehouse import passes, server
 
 KEY = "key-of-the-tests-" + "0" * 32
+KEYRING = Keyring.from_settings(Settings(key=SecretStr(KEY)))
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -45,12 +44,12 @@ def test_killed_task_and_scheduler_end_in_the_same_warehouse(
             serving.stop()
         assert "scheduler ended (-9)" in serving.said
         server.ensure_running(serving.settings)
-        disturbed = warehouse_of(server.database_dsn(serving.settings, "warehouse"))
+        disturbed = state.published(server.database_dsn(serving.settings, "warehouse"), KEYRING)
         attempts = tries(serving)
 
     quiet = settings.model_copy(update={"inbox": str(inbox), "key": SecretStr(KEY)})
     passes.run(quiet, lambda *_: None)
-    assert disturbed == warehouse_of(server.ensure_running(quiet))
+    assert disturbed == state.published(server.ensure_running(quiet), KEYRING)
     # Both kills hit something that was at work, and it was run again.
     assert attempts["load"] > 1
     assert attempts["run_dbt"] > 1
@@ -86,16 +85,3 @@ def tries(serving: Serving) -> Counter[str]:
     """The greatest number of tries of any instance of a task."""
     with psycopg.connect(server.database_dsn(serving.settings, "airflow")) as conn:
         return Counter(dict(conn.execute("SELECT task_id, max(try_number) FROM task_instance GROUP BY task_id")))
-
-
-def warehouse_of(dsn: str) -> dict[str, Any]:
-    """Deliveries, landed rows and persons, and every published relation."""
-    with psycopg.connect(dsn) as conn:
-        found = state.of(conn, contracts.load(), Keyring.from_settings(Settings(key=SecretStr(KEY))))
-        views = conn.execute(
-            "SELECT schemaname, viewname FROM pg_views WHERE schemaname IN ('core', 'marts', 'casework')"
-        ).fetchall()
-        for view in views:
-            rows = conn.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*view))).fetchall()
-            found[".".join(view)] = Counter(map(repr, rows))
-    return found
