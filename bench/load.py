@@ -42,8 +42,6 @@ def load_once(dsn: str, home: str, inbox: str, with_gate: bool) -> dict[str, Any
     started = time.perf_counter()
     gate = None
     if with_gate:
-        # all that is imported when the first suite is built
-
         from expectations.gate import validate
 
         gate = validate
