@@ -9,6 +9,7 @@ import pytest
 
 from ingest import contracts, database, load
 from ingest.settings import Settings
+from tests.worlds import Builds
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +53,17 @@ def load_inbox(warehouse: psycopg.Connection, settings: Settings, database_dsn: 
         return [load.load(database_dsn, here, arrival.arrival_id, gate) for arrival in arrivals]
 
     return run
+
+
+@pytest.fixture
+def builds(
+    warehouse: psycopg.Connection,
+    database_dsn: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Builds]:
+    """dbt over a fresh warehouse."""
+    made = Builds(database_dsn, settings, monkeypatch, tmp_path)
+    yield made
+    made.conn.close()

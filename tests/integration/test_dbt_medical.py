@@ -8,9 +8,7 @@ from uuid import UUID
 
 import psycopg
 
-from tests.integration.test_dbt_incremental import Builds, Delivery, builds, land
-
-__all__ = ["builds"]  # the fixture
+from tests.worlds import Builds, Delivery, land
 
 MONTHS = [date(2025 + index // 12, index % 12 + 1, 1) for index in range(18)]
 #: Tables -> the columns that name a row.
