@@ -126,7 +126,7 @@ touched as (
         sender,
         {% for key in keys %}{{ key }},
         {% endfor -%}
-        delivery_id,
+        null as delivery_id,
         {% for column in remember %}old_{{ column.split(' ')[1] }},
         {% endfor -%}
         false as is_current

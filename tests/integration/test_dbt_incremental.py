@@ -1,10 +1,12 @@
 """Built by what changed = built anew: over random deliveries that come, go and come late, with a build after each."""
 
 import os
+from datetime import UTC, date, datetime
+from uuid import UUID
 
 import pytest
 
-from tests.worlds import Builds, World, land
+from tests.worlds import Builds, Delivery, World, land
 
 #: More seeds: WAREHOUSE_TEST_SEEDS=1,2,3
 SEEDS = tuple(int(seed) for seed in os.environ.get("WAREHOUSE_TEST_SEEDS", "7").split(","))
@@ -52,3 +54,27 @@ def test_builds_after_each_change_equal_one_full_build(builds: Builds, seed: int
     builds.full("build_b", counting)
     assert builds.differences() == [], f"seed {seed}"
     assert builds.conn.execute("SELECT count(*) > 0 FROM build_b.member_month").fetchone() == (True,)
+
+
+def test_a_key_of_two_dead_attempts_is_touched_once(builds: Builds) -> None:
+    """Both attempts brought the certificate, each from another delivery."""
+    row = {"certificate_no": "C1", "person_key": UUID(int=1), "issued_on": date(2025, 5, 1), "status": "1"}
+    brought = [
+        Delivery(
+            number=number,
+            name=f"training-{number}",
+            source="training",
+            sender="350000",
+            month=date(2026, 1, 1),
+            mode="delta",
+            created=datetime(2026, 6, number, tzinfo=UTC),
+            feeds={"certificate": [row | {"skill_level": "高级工"}], "enrolment": [], "fund": []},
+        )
+        for number in (1, 2, 3)
+    ]
+    land(builds.conn, brought)
+    builds.full("build_a", brought[:1])
+    for held in (brought[:2], brought, brought):
+        builds.freeze("build_a", held)
+        builds.dbt("build_a", "run", "--select", "+int_touched_certificate")
+    builds.dbt("build_a", "test", "--select", "int_touched_certificate")
