@@ -177,15 +177,16 @@ ORDER BY name, holds_name DESC, arrival_id DESC;
 
 CREATE OR REPLACE VIEW ops.delivery_file AS
 SELECT d.name AS delivery_name, f.path, f.feed, f.rows_read, f.rows_loaded, f.rows_rejected, f.rows_skipped, f.bytes,
-    f.hash, f.unknown_columns, f.arrival_id AS delivery_id
+    f.hash, f.unknown_columns, f.arrival_id AS delivery_id, f.file_no
 FROM ops.file AS f INNER JOIN ops.delivery AS d ON f.arrival_id = d.delivery_id;
 
 CREATE OR REPLACE VIEW ops.rejected_row AS
-SELECT d.name AS delivery_name, r.path, r.feed, r.line_number, r.reasons, r.raw, r.arrival_id AS delivery_id
+SELECT d.name AS delivery_name, r.path, r.feed, r.line_number, r.reasons, r.raw, r.arrival_id AS delivery_id,
+    r.file_no
 FROM ops.rejection AS r INNER JOIN ops.delivery AS d ON r.arrival_id = d.delivery_id;
 
 CREATE OR REPLACE VIEW ops.row_warning AS
-SELECT d.name AS delivery_name, w.path, w.line_number, w.codes, w.arrival_id AS delivery_id
+SELECT d.name AS delivery_name, w.path, w.line_number, w.codes, w.arrival_id AS delivery_id, w.file_no
 FROM ops.warning AS w INNER JOIN ops.delivery AS d ON w.arrival_id = d.delivery_id;
 
 CREATE OR REPLACE VIEW ops.delivery_step AS

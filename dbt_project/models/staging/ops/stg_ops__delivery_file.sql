@@ -8,6 +8,7 @@ renamed as (
     select
         delivery_id,
         delivery_name,
+        file_no,
         path,
         feed,
         rows_read,

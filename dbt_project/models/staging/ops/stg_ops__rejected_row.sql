@@ -7,6 +7,7 @@ source as (
 renamed as (
     select
         delivery_name,
+        file_no,
         path,
         feed,
         line_number,

@@ -7,6 +7,7 @@ source as (
 renamed as (
     select
         delivery_name,
+        file_no,
         path,
         line_number,
         codes

@@ -1,0 +1,57 @@
+"""What dbt demands of the ledger holds for whatever a delivery may be."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import xlsxwriter
+
+from tests import packages
+from tests.integration.conftest import Loader
+from tests.packages import Row
+from tests.worlds import Builds
+
+
+def workbook(inbox: Path, name: str, sheets: dict[str, Sequence[Row]]) -> None:
+    """A membership snapshot whose feeds are sheets of one workbook."""
+    folder = inbox / name
+    folder.mkdir(parents=True)
+    path = folder / "register.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        for feed, rows in sheets.items():
+            sheet = book.add_worksheet(feed)
+            sheet.write_row(0, 0, rows[0])
+            for number, row in enumerate(rows, start=1):
+                sheet.write_row(number, 0, row.values())
+    digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    manifest = {
+        "name": name,
+        "created": "2026-08-03T08:00:00+08:00",
+        "source": "membership",
+        "sender": "440000",
+        "period": "2026-07",
+        "mode": "snapshot",
+        "contract_version": "1.0.0",
+        "resources": [{"name": feed, "path": path.name, "sheet": feed, "hash": digest} for feed in sheets],
+    }
+    (folder / "datapackage.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def test_two_sheets_of_one_workbook(load_inbox: Loader, builds: Builds, tmp_path: Path) -> None:
+    """They share the path, and may have a rejected row and a warning on the same line."""
+    organisations = [packages.organisation(f"A{number}", extra="x") for number in range(1, 41)]
+    members = [packages.member(number, extra="x") for number in range(1, 41)]
+    sheets = {"organisation": organisations, "member": members}
+    for rows in sheets.values():
+        rows[0] = {**rows[0], "status": "77"}
+    workbook(tmp_path / "inbox", "both-in-one", sheets)
+    outcomes = load_inbox(tmp_path / "inbox")
+    assert [outcome.status for outcome in outcomes] == ["accepted"]
+    told = builds.conn.execute(
+        "SELECT count(*), count(DISTINCT path), sum(rows_rejected) FROM ops.delivery_file"
+    ).fetchone()
+    assert told == (2, 1, 2)
+
+    models = ("stg_ops__delivery_file", "stg_ops__rejected_row", "stg_ops__row_warning")
+    builds.dbt("build_a", "build", "--indirect-selection", "cautious", "--select", *models)
