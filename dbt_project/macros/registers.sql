@@ -79,8 +79,10 @@ version as (
 marked as (
     select
         *,
-        valid_from is distinct from lag(valid_to) over by_key
-        or content_hash is distinct from lag(content_hash) over by_key as is_start
+        (
+            valid_from is distinct from lag(valid_to) over by_key
+            or content_hash is distinct from lag(content_hash) over by_key
+        ) as is_start
     from version
     window by_key as (partition by sender, {{ key }} order by valid_from)
 ),

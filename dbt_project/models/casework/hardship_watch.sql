@@ -23,7 +23,7 @@ change as (
     select person_key, month, psn_pay
     from settled
     union all
-    select person_key, (month + interval '12 months')::date, -psn_pay
+    select person_key, (month + interval '12 months')::date as month, -psn_pay as psn_pay
     from settled
 ),
 

@@ -31,8 +31,8 @@ elsewhere as (
     inner join spell
         on
             member.person_key = spell.person_key
-            and spell.in_force_from <= member.month
-            and spell.in_force_to > member.month
+            and member.month >= spell.in_force_from
+            and member.month < spell.in_force_to
             and member.employer_uscc <> spell.emp_uscc
     where {{ only_touched('int_touched_transfer', ['month', 'person_key'], 'member') }}
     group by member.month, member.person_key, member.org_code, member.employer_uscc, member.sender, member.admdvs
@@ -55,8 +55,8 @@ final as (
         on
             elsewhere.person_key = here.person_key
             and elsewhere.employer_uscc = here.emp_uscc
-            and here.in_force_from <= elsewhere.month
-            and here.in_force_to > elsewhere.month
+            and elsewhere.month >= here.in_force_from
+            and elsewhere.month < here.in_force_to
     where here.person_key is null
 )
 

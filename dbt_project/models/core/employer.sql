@@ -12,7 +12,7 @@ organised as (
         admdvs
     from {{ ref('organisation') }}
     where employer_uscc is not null
-    order by employer_uscc, is_current desc, valid_from desc, sender collate "C", org_code collate "C"
+    order by employer_uscc asc, is_current desc, valid_from desc, sender collate "C" asc, org_code collate "C" asc
 ),
 
 organisations as (
@@ -31,7 +31,7 @@ reported as (
         admdvs,
         year
     from {{ ref('training_fund') }}
-    order by employer_uscc, year desc, sender collate "C"
+    order by employer_uscc asc, year desc, sender collate "C" asc
 ),
 
 insured as (

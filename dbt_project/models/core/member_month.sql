@@ -22,7 +22,9 @@ active as (
     where
         version.status = '1'
         and version.joined_on <= covered.last_day
-        and {{ only_touched('int_touched_member_month', ['month', 'person_key'], ['covered.month', 'version.person_key']) }}
+        and {{ only_touched(
+            'int_touched_member_month', ['month', 'person_key'], ['covered.month', 'version.person_key']
+        ) }}
 ),
 
 -- the one membership of a person
@@ -30,7 +32,7 @@ membership as (
     select distinct on (person_key, month) *
     from active
     order by
-        person_key, month,
+        person_key asc, month asc,
         coalesce(status_changed_on, joined_on) desc, created desc, sender collate "C" desc, member_id collate "C" desc
 ),
 

@@ -8,7 +8,11 @@ with
 member as (
     select member_month.*
     from {{ ref('member_month') }} as member_month
-    where member_month.month = (select month from {{ ref('int_month_covered') }} where is_last)
+    where
+        member_month.month = (
+            select month from {{ ref('int_month_covered') }}
+            where is_last
+        )
 ),
 
 span as (

@@ -19,7 +19,7 @@ named as (
         occupation_name
     from certified
     where occupation_name is not null
-    order by occupation_code, certificates desc, occupation_name collate "C"
+    order by occupation_code asc, certificates desc, occupation_name collate "C" asc
 ),
 
 code as (

@@ -1,12 +1,13 @@
 {{ config(indexes=[{'columns': ['sender', 'org_code'], 'unique': true}, {'columns': ['employer_uscc']}]) }}
-{# Parents are followed within one sender, seven steps at most (the register has seven levels): a circle cannot run on. #}
+{# Parents are followed within one sender, seven steps at most (the register has seven levels): a circle cannot run
+   on. #}
 {% set steps = 7 %}
 with
 
 last_state as (
     select distinct on (sender, org_code) *
     from {{ ref('organisation_history') }}
-    order by sender, org_code, valid_from desc
+    order by sender asc, org_code asc, valid_from desc
 ),
 
 climbed as (
@@ -14,20 +15,27 @@ climbed as (
         own.sender,
         own.org_code,
         array_remove(array[
-            {%- for step in range(1, steps + 1) %}step_{{ step }}.org_code{{ ', ' if not loop.last }}{% endfor -%}
+            {%- for step in range(1, steps + 1) %}
+            step_{{ step }}.org_code{{ ',' if not loop.last }}
+            {%- endfor %}
         ], null) as ancestors,
         array_remove(array[
-            {%- for step in range(1, steps + 1) %}step_{{ step }}.org_level{{ ', ' if not loop.last }}{% endfor -%}
+            {%- for step in range(1, steps + 1) %}
+            step_{{ step }}.org_level{{ ',' if not loop.last }}
+            {%- endfor %}
         ], null) as ancestor_levels
     from last_state as own
-    {%- for step in range(1, steps + 1) %}
+    {% for step in range(1, steps + 1) -%}
+    {% set below = 'own' if loop.first else 'step_' ~ (step - 1) -%}
     left join last_state as step_{{ step }}
         on
-            {{ 'own' if loop.first else 'step_' ~ (step - 1) }}.sender = step_{{ step }}.sender
-            and {{ 'own' if loop.first else 'step_' ~ (step - 1) }}.parent_org_code = step_{{ step }}.org_code
-            and step_{{ step }}.org_code <> all(array[own.org_code
-                {%- for before in range(1, step) %}, step_{{ before }}.org_code{% endfor %}])
-    {%- endfor %}
+            {{ below }}.sender = step_{{ step }}.sender
+            and {{ below }}.parent_org_code = step_{{ step }}.org_code
+            and own.org_code <> step_{{ step }}.org_code
+            {% for before in range(1, step) -%}
+            and step_{{ before }}.org_code <> step_{{ step }}.org_code
+            {% endfor -%}
+    {% endfor -%}
 ),
 
 final as (

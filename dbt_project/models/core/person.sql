@@ -7,14 +7,20 @@
 ) }}
 -- depends_on: {{ ref('int_touched_person') }}
 {# Which row speaks for a person: see the macro person_rows. #}
+{%- set has_arrived -%}
+delivery_id = any(array(select delivery_id from {{ ref('int_delivery') }} where is_changed))
+{%- endset %}
+{%- set is_lost -%}
+person_key in (select person_key from {{ ref('int_touched_person') }} where is_lost)
+{%- endset %}
 with
 
 met as (
     {%- for feed in person_feeds() %}
     {%- if is_incremental() %}
-    {{ person_rows(feed, feed.staging ~ '.delivery_id = any(array(select delivery_id from ' ~ ref('int_delivery') ~ ' where is_changed))') }}
+    {{ person_rows(feed, feed.staging ~ '.' ~ has_arrived) }}
     union all
-    {{ person_rows(feed, feed.staging ~ '.person_key in (select person_key from ' ~ ref('int_touched_person') ~ ' where is_lost)') }}
+    {{ person_rows(feed, feed.staging ~ '.' ~ is_lost) }}
     {%- else %}
     {{ person_rows(feed, 'true') }}
     {%- endif %}

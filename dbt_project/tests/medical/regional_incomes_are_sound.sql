@@ -24,7 +24,8 @@ failing as (
     where coalesce(admdvs, '') !~ '^[0-9]{6}$'
     union all
     select 'There is no income of the whole country: add rows with admdvs 100000.'
-    where not exists (select 1 from income where admdvs = '100000')
+    from income
+    having count(*) filter (where admdvs = '100000') = 0
 )
 
 select audit_message from failing

@@ -47,9 +47,9 @@ final as (
         landed.rows_landed,
         counted.rows_loaded,
         format(
-            'Delivery %s: the ledger counts %s settlements, %s landed, %s of them are missing in core.settlement and %s '
-            'stand there with a row of an older delivery.', delivery.name, counted.rows_loaded, landed.rows_landed,
-            landed.rows_missing, landed.rows_overruled_by_older
+            'Delivery %s: the ledger counts %s settlements, %s landed, %s of them are missing in core.settlement and '
+            '%s stand there with a row of an older delivery.',
+            delivery.name, counted.rows_loaded, landed.rows_landed, landed.rows_missing, landed.rows_overruled_by_older
         ) as audit_message
     from landed
     inner join delivery on landed.delivery_id = delivery.delivery_id

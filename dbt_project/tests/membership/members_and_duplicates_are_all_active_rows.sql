@@ -10,8 +10,12 @@ with
 month as (
     select covered.month, covered.last_day
     from {{ ref('int_month_covered') }} as covered
-    {% if not (var('full_tests') or flags.FULL_REFRESH) -%}
-    where covered.month = (select max(month) from {{ ref('int_touched_month') }} where is_covered)
+    {%- if not (var('full_tests') or flags.FULL_REFRESH) %}
+    where
+        covered.month = (
+            select max(month) from {{ ref('int_touched_month') }}
+            where is_covered
+        )
     {%- endif %}
 ),
 
@@ -22,7 +26,7 @@ active as (
         count(distinct version.person_key) as persons
     from month
     inner join {{ ref('int_member_version') }} as version
-        on version.valid_from <= month.month and version.valid_to > month.month
+        on month.month >= version.valid_from and month.month < version.valid_to
     where version.status = '1' and version.joined_on <= month.last_day
     group by month.month
 ),
@@ -41,11 +45,12 @@ duplicate as (
     group by month
 )
 
-select format(
-    'In %s registers have %s active rows of %s persons, core.member_month has %s members and '
-    'casework.duplicate_membership %s rows.',
-    month.month, coalesce(active_rows, 0), coalesce(persons, 0), coalesce(members, 0), coalesce(duplicates, 0)
-) as audit_message
+select
+    format(
+        'In %s registers have %s active rows of %s persons, core.member_month has %s members and '
+        'casework.duplicate_membership %s rows.',
+        month.month, coalesce(active_rows, 0), coalesce(persons, 0), coalesce(members, 0), coalesce(duplicates, 0)
+    ) as audit_message
 from month
 left join active on month.month = active.month
 left join member on month.month = member.month

@@ -16,8 +16,10 @@ last_heard as (
     group by sender
 )
 
-select format('%s was last heard of in %s; the last month covered is %s.', last_heard.sender, last_heard.month, covered.month)
-    as audit_message
+select
+    format(
+        '%s was last heard of in %s; the last month covered is %s.', last_heard.sender, last_heard.month, covered.month
+    ) as audit_message
 from last_heard
 cross join {{ ref('int_month_covered') }} as covered
 where covered.is_last and last_heard.month < covered.month - interval '2 months'

@@ -28,7 +28,9 @@ compared as (
     from volume
 )
 
-select format('%s of %s: %s rows in %s, %s the time before.', source, sender, rows_loaded, period, rows_before)
-    as audit_message
+select
+    format(
+        '%s of %s: %s rows in %s, %s the time before.', source, sender, rows_loaded, period, rows_before
+    ) as audit_message
 from compared
 where place = 1 and rows_before >= 100 and (rows_loaded < 0.5 * rows_before or rows_loaded > 2 * rows_before)

@@ -15,7 +15,11 @@ by_sender as (
         sum(persons) as persons,
         sum(member_persons) as member_persons
     from {{ ref('training_month') }}
-    where month in (select month from {{ ref('int_month_covered') }} where is_last)
+    where
+        month in (
+            select month from {{ ref('int_month_covered') }}
+            where is_last
+        )
     group by sender
 )
 

@@ -15,10 +15,10 @@ spell_month as (
         spell.insutype,
         spell.psn_type
     from {{ ref('insurance_spell') }} as spell
-    {%- if is_incremental() %}
+    {% if is_incremental() -%}
     inner join {{ ref('int_touched_insurance_month') }} as touched on spell.person_key = touched.person_key
     inner join {{ ref('int_month_covered') }} as covered on touched.month = covered.month
-    {%- else %}
+    {%- else -%}
     cross join {{ ref('int_month_covered') }} as covered
     {%- endif %}
     where

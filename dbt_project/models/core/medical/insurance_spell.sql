@@ -9,13 +9,12 @@
     ],
 ) }}
 -- depends_on: {{ ref('int_touched_spell') }}
+{% set touched_senders -%}
+and sender in (select sender from {{ ref('int_touched_spell') }})
+{%- endset %}
 {%- set to_read %}
     select delivery_id from {{ ref('int_delivery') }}
-    where
-        source = 'medical'
-        {%- if is_incremental() %}
-        and sender in (select sender from {{ ref('int_touched_spell') }})
-        {%- endif %}
+    where source = 'medical' {{ touched_senders if is_incremental() }}
 {%- endset %}
 with
 
@@ -34,8 +33,10 @@ insurance_row as (
     inner join delivery on insurance.delivery_id = delivery.delivery_id
     where
         {{ only_partitions_of(to_read, 'insurance') }}
-        and {{ only_touched('int_touched_spell', ['sender', 'psn_insu_rlts_id'], ['delivery.sender', 'insurance.psn_insu_rlts_id']) }}
-    order by delivery.sender, insurance.psn_insu_rlts_id, delivery.month, delivery.register_rank desc
+        and {{ only_touched(
+            'int_touched_spell', ['sender', 'psn_insu_rlts_id'], ['delivery.sender', 'insurance.psn_insu_rlts_id']
+        ) }}
+    order by delivery.sender asc, insurance.psn_insu_rlts_id asc, delivery.month asc, delivery.register_rank desc
 ),
 
 person_row as (
@@ -51,24 +52,26 @@ person_row as (
         {%- if is_incremental() %}
         and (delivery.sender, person.psn_no) in (select sender, psn_no from insurance_row)
         {%- endif %}
-    order by delivery.sender, person.psn_no, delivery.month, delivery.register_rank desc
+    order by delivery.sender asc, person.psn_no asc, delivery.month asc, delivery.register_rank desc
 ),
 
 -- rows that say again what was said before begin nothing new
 insurance_news as (
     select
         *,
-        (psn_no, emp_uscc, insutype, psn_type, psn_insu_stas, insu_admdvs, crt_insu_date, paus_insu_date)
-        is distinct from
-        lag((psn_no, emp_uscc, insutype, psn_type, psn_insu_stas, insu_admdvs, crt_insu_date, paus_insu_date))
-            over (partition by sender, psn_insu_rlts_id order by month) as is_news
+        (
+            (psn_no, emp_uscc, insutype, psn_type, psn_insu_stas, insu_admdvs, crt_insu_date, paus_insu_date)
+            is distinct from
+            lag((psn_no, emp_uscc, insutype, psn_type, psn_insu_stas, insu_admdvs, crt_insu_date, paus_insu_date))
+                over (partition by sender, psn_insu_rlts_id order by month)
+        ) as is_news
     from insurance_row
 ),
 
 person_news as (
     select
         *,
-        person_key is distinct from lag(person_key) over (partition by sender, psn_no order by month) as is_news
+        (person_key is distinct from lag(person_key) over (partition by sender, psn_no order by month)) as is_news
     from person_row
 ),
 
@@ -112,7 +115,7 @@ spell as (
             insurance.sender = person.sender
             and insurance.psn_no = person.psn_no
             and insurance.valid_from < person.valid_to
-            and person.valid_from < insurance.valid_to
+            and insurance.valid_to > person.valid_from
 ),
 
 -- in force at a month's last day, in months: begun in the month at the latest, paused in a later one
@@ -125,36 +128,37 @@ in_force as (
     from spell
 ),
 
+judged as (
+    select
+        *,
+        can_be_in_force and person_key is not null and in_force_from < in_force_to as is_ever_in_force
+    from in_force
+),
+
 final as (
     select
-        in_force.sender,
-        in_force.psn_insu_rlts_id,
-        in_force.valid_from,
-        nullif(in_force.valid_to, 'infinity'::date) as valid_to,
-        in_force.person_key,
-        in_force.insutype,
+        judged.sender,
+        judged.psn_insu_rlts_id,
+        judged.valid_from,
+        nullif(judged.valid_to, 'infinity'::date) as valid_to,
+        judged.person_key,
+        judged.insutype,
         insutype.label as insutype_label,
-        in_force.psn_type,
+        judged.psn_type,
         psn_type.label as psn_type_label,
-        in_force.psn_insu_stas,
+        judged.psn_insu_stas,
         psn_insu_stas.label as psn_insu_stas_label,
-        in_force.crt_insu_date,
-        in_force.paus_insu_date,
-        in_force.emp_uscc,
-        in_force.insu_admdvs,
-        months.is_ever_in_force,
-        case when months.is_ever_in_force then in_force.in_force_from end as in_force_from,
-        case when months.is_ever_in_force then nullif(in_force.in_force_to, 'infinity'::date) end as in_force_to
-    from in_force
-    cross join lateral (
-        select
-            in_force.can_be_in_force
-            and in_force.person_key is not null
-            and in_force.in_force_from < in_force.in_force_to as is_ever_in_force
-    ) as months
-    left join {{ ref('insutype') }} as insutype on left(in_force.insutype, 3) = insutype.code
-    left join {{ ref('psn_type') }} as psn_type on left(in_force.psn_type, 4) = psn_type.code
-    left join {{ ref('psn_insu_stas') }} as psn_insu_stas on in_force.psn_insu_stas = psn_insu_stas.code
+        judged.crt_insu_date,
+        judged.paus_insu_date,
+        judged.emp_uscc,
+        judged.insu_admdvs,
+        judged.is_ever_in_force,
+        case when judged.is_ever_in_force then judged.in_force_from end as in_force_from,
+        case when judged.is_ever_in_force then nullif(judged.in_force_to, 'infinity'::date) end as in_force_to
+    from judged
+    left join {{ ref('insutype') }} as insutype on left(judged.insutype, 3) = insutype.code
+    left join {{ ref('psn_type') }} as psn_type on left(judged.psn_type, 4) = psn_type.code
+    left join {{ ref('psn_insu_stas') }} as psn_insu_stas on judged.psn_insu_stas = psn_insu_stas.code
 )
 
 select * from final

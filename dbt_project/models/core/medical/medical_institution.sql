@@ -22,23 +22,29 @@ latest as (
     group by institution_key
 ),
 
+recognised as (
+    select
+        *,
+        fixmedins_code ~ '^[HP][0-9]{11}$' as is_national
+    from latest
+),
+
 final as (
     select
-        latest.institution_key,
-        latest.fixmedins_code,
-        latest.institution_name,
-        national.is_national,
-        case when national.is_national then '100000' else latest.least_sender end as code_owner,
-        case when national.is_national then left(latest.fixmedins_code, 1) end as institution_type,
+        institution_key,
+        fixmedins_code,
+        institution_name,
+        is_national,
+        case when is_national then '100000' else least_sender end as code_owner,
+        case when is_national then left(fixmedins_code, 1) end as institution_type,
         case
-            when not national.is_national then '地方编号'
-            when left(latest.fixmedins_code, 1) = 'H' then '医疗机构'
+            when not is_national then '地方编号'
+            when left(fixmedins_code, 1) = 'H' then '医疗机构'
             else '零售药店'
         end as institution_type_label,
-        case when national.is_national then substring(latest.fixmedins_code from 2 for 6) end as admdvs,
-        latest.hosp_lv
-    from latest
-    cross join lateral (select latest.fixmedins_code ~ '^[HP][0-9]{11}$' as is_national) as national
+        case when is_national then substring(fixmedins_code from 2 for 6) end as admdvs,
+        hosp_lv
+    from recognised
 )
 
 select * from final

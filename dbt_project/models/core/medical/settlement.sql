@@ -21,18 +21,15 @@
     'maf_pay', 'othfund_pay', 'psn_pay', 'acct_pay', 'cash_payamt', 'ownpay_hosp_part', 'delivery_name', 'file_no',
     'line_number',
 ] -%}
+{% set changed_only -%}
+and (
+    is_changed
+    or sender in (select sender from {{ ref('int_delivery_changed') }} where source = 'medical' and not is_input)
+)
+{%- endset %}
 {%- set to_read %}
     select delivery_id from {{ ref('int_delivery') }}
-    where
-        source = 'medical'
-        {%- if is_incremental() %}
-        and (
-            is_changed
-            or sender in (
-                select sender from {{ ref('int_delivery_changed') }} where source = 'medical' and not is_input
-            )
-        )
-        {%- endif %}
+    where source = 'medical' {{ changed_only if is_incremental() }}
 {%- endset %}
 with
 
@@ -58,7 +55,9 @@ landed as not materialized (
     where
         delivery.is_read
         and {{ only_partitions_of(to_read, 'settlement') }}
-        and {{ only_touched('int_touched_settlement', ['sender', 'setl_id'], ['delivery.sender', 'settlement.setl_id']) }}
+        and {{ only_touched(
+            'int_touched_settlement', ['sender', 'setl_id'], ['delivery.sender', 'settlement.setl_id']
+        ) }}
 ),
 
 {% if is_incremental() -%}
@@ -87,7 +86,7 @@ candidate as (
 current_row as (
     select distinct on (sender, setl_id) *
     from candidate
-    order by sender, setl_id, event_rank desc
+    order by sender asc, setl_id asc, event_rank desc
 ),
 
 reversal as (
@@ -101,7 +100,9 @@ reversal as (
     where
         settlement.vali_flag = '1'
         and settlement.refd_setl_flag = '1'
-        and {{ only_touched('int_touched_settlement', ['sender', 'setl_id'], ['settlement.sender', 'settlement.init_setl_id']) }}
+        and {{ only_touched(
+            'int_touched_settlement', ['sender', 'setl_id'], ['settlement.sender', 'settlement.init_setl_id']
+        ) }}
         and not {{ only_touched('int_touched_settlement', ['sender', 'setl_id'], 'settlement') }}
     {%- else %}
     group by sender, init_setl_id

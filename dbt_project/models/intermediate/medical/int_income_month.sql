@@ -16,8 +16,8 @@ final as (
     inner join {{ ref('regional_income') }} as income
         on
             income.admdvs in (sender.sender, '100000')
-            and income.year <= extract(year from covered.month)
-    order by sender.sender, covered.month, income.admdvs = sender.sender desc, income.year desc
+            and income.year <= date_part('year', covered.month)
+    order by sender.sender asc, covered.month asc, income.admdvs = sender.sender desc, income.year desc
 )
 
 select * from final

@@ -64,8 +64,8 @@ touched as (
     from new_month
     inner join {{ ref('insurance_spell') }} as spell
         on
-            spell.in_force_from <= new_month.month
-            and (spell.in_force_to > new_month.month or spell.in_force_to is null)
+            new_month.month >= spell.in_force_from
+            and (new_month.month < spell.in_force_to or spell.in_force_to is null)
     -- months that left the covered ones
     union
     select month, person_key

@@ -36,6 +36,11 @@ delivered as (
     where changed.source = 'medical' and {{ only_partitions_of(changed, 'settlement') }}
 ),
 
+delivered_key as (
+    select distinct sender, setl_id
+    from delivered
+),
+
 replaced as (
     select
         standing.sender,
@@ -46,14 +51,26 @@ replaced as (
         standing.setl_month,
         standing.insu_admdvs
     from {{ standing }} as standing
-    inner join (select distinct sender, setl_id from delivered) as delivered
-        on standing.sender = delivered.sender and standing.setl_id = delivered.setl_id
+    inner join delivered_key
+        on standing.sender = delivered_key.sender and standing.setl_id = delivered_key.setl_id
 ),
 
 moved as (
     select * from delivered
     union all
     select * from replaced
+),
+
+moved_reversal as (
+    select distinct sender, init_setl_id
+    from moved
+    where init_setl_id is not null
+),
+
+moved_end as (
+    select distinct setl_id
+    from moved
+    where out_flag = '1'
 ),
 
 original as (
@@ -64,8 +81,8 @@ original as (
         standing.setl_month,
         standing.insu_admdvs
     from {{ standing }} as standing
-    inner join (select distinct sender, init_setl_id from moved where init_setl_id is not null) as moved
-        on standing.sender = moved.sender and standing.setl_id = moved.init_setl_id
+    inner join moved_reversal
+        on standing.sender = moved_reversal.sender and standing.setl_id = moved_reversal.init_setl_id
 ),
 
 other_end as (
@@ -76,7 +93,7 @@ other_end as (
         standing.setl_month,
         standing.insu_admdvs
     from {{ standing }} as standing
-    inner join (select distinct setl_id from moved where out_flag = '1') as moved on standing.setl_id = moved.setl_id
+    inner join moved_end on standing.setl_id = moved_end.setl_id
     where standing.out_flag = '2'
 ),
 

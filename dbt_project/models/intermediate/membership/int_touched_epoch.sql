@@ -13,24 +13,28 @@ unchanged as (
     where source = 'membership' and not is_changed
 ),
 
+before as (
+    select distinct on (changed.delivery_id)
+        changed.sender,
+        unchanged.delivery_id as epoch_id,
+        unchanged.month
+    from changed
+    inner join unchanged
+        on
+            changed.sender = unchanged.sender
+            and (changed.month, changed.created, changed.name collate "C")
+            > (unchanged.month, unchanged.created, unchanged.name collate "C")
+    where unchanged.mode = 'snapshot'
+    order by changed.delivery_id asc, unchanged.register_rank desc
+),
+
 touched as (
     select sender, delivery_id as epoch_id, month
     from changed
     where mode = 'snapshot'
     union
-    select changed.sender, before.delivery_id as epoch_id, before.month
-    from changed
-    cross join lateral (
-        select unchanged.delivery_id, unchanged.month
-        from unchanged
-        where
-            unchanged.sender = changed.sender
-            and unchanged.mode = 'snapshot'
-            and (unchanged.month, unchanged.created, unchanged.name collate "C")
-            < (changed.month, changed.created, changed.name collate "C")
-        order by unchanged.register_rank desc
-        limit 1
-    ) as before
+    select sender, epoch_id, month
+    from before
     union
     -- months asked for: the epochs that reach them
     select register.sender, register.epoch_id, register.month

@@ -1,6 +1,6 @@
-{# Persons met in deliveries that arrived, and those whose attributes came from a changed delivery (is_lost: all their rows
-   must be looked at again). A person of the first kind only matters where the new row says more than the one that stands;
-   that is left to core.person. #}
+{# Persons met in deliveries that arrived, and those whose attributes came from a changed delivery (is_lost: all their
+   rows must be looked at again). A person of the first kind only matters where the new row says more than the one that
+   stands; that is left to core.person. #}
 -- depends_on: {{ ref('int_delivery_changed') }}
 {% set standing = previous('person') -%}
 {% set arrived -%}

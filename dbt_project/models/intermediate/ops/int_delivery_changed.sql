@@ -27,14 +27,19 @@ difference as (
     {{ carried_over(['delivery_id', 'name', 'source', 'sender', 'month', 'mode', 'created']) }}
 ),
 
+input as (
+    select delivery_id
+    from delivery
+    where state = 'input'
+),
+
 final as (
     select
         difference.*,
-        exists (
-            select 1 from delivery where delivery.delivery_id = difference.delivery_id and delivery.state = 'input'
-        ) as is_input,
+        input.delivery_id is not null as is_input,
         build.generation
     from difference
+    left join input on difference.delivery_id = input.delivery_id
     cross join {{ ref('int_build') }} as build
 )
 

@@ -23,7 +23,9 @@ cell as (
         on settlement.person_key = member.person_key and settlement.setl_month = member.month
     where
         settlement.is_net
-        and {{ only_touched('int_touched_burden', ['month', 'insu_admdvs'], ['settlement.setl_month', 'settlement.insu_admdvs']) }}
+        and {{ only_touched(
+            'int_touched_burden', ['month', 'insu_admdvs'], ['settlement.setl_month', 'settlement.insu_admdvs']
+        ) }}
     group by settlement.setl_month, settlement.insu_admdvs, settlement.category
 ),
 

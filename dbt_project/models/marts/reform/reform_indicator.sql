@@ -42,23 +42,77 @@ province as (
     from member
     full outer join organisation using (month, sender)
     union all
-    select 'workers_congress_rate', month, sender, with_workers_congress, organisations from organisation
+    select
+        'workers_congress_rate' as indicator,
+        month,
+        sender as admdvs,
+        with_workers_congress as numerator,
+        organisations as denominator
+    from organisation
     union all
-    select 'open_affairs_rate', month, sender, with_open_affairs, organisations from organisation
+    select
+        'open_affairs_rate' as indicator,
+        month,
+        sender as admdvs,
+        with_open_affairs as numerator,
+        organisations as denominator
+    from organisation
     union all
-    select 'collective_contract_rate', month, sender, with_collective_contract, organisations from organisation
+    select
+        'collective_contract_rate' as indicator,
+        month,
+        sender as admdvs,
+        with_collective_contract as numerator,
+        organisations as denominator
+    from organisation
     union all
-    select 'new_form_share', month, sender, new_form_members, members from member
+    select
+        'new_form_share' as indicator,
+        month,
+        sender as admdvs,
+        new_form_members as numerator,
+        members as denominator
+    from member
     union all
-    select 'high_skilled_share', month, sender, high_skilled_members, skilled_members from member
+    select
+        'high_skilled_share' as indicator,
+        month,
+        sender as admdvs,
+        high_skilled_members as numerator,
+        skilled_members as denominator
+    from member
     union all
-    select 'training_reach', month, sender, trained_members, members from member
+    select
+        'training_reach' as indicator,
+        month,
+        sender as admdvs,
+        trained_members as numerator,
+        members as denominator
+    from member
     union all
-    select 'employee_insured_rate', month, sender, employee_insured, members from insurance
+    select
+        'employee_insured_rate' as indicator,
+        month,
+        sender as admdvs,
+        employee_insured as numerator,
+        members as denominator
+    from insurance
     union all
-    select 'frontline_fund_share', month, sender, frontline_spent, spent from fund
+    select
+        'frontline_fund_share' as indicator,
+        month,
+        sender as admdvs,
+        frontline_spent as numerator,
+        spent as denominator
+    from fund
     union all
-    select 'frontline_fund_compliance', month, sender, compliant_employers, spending_employers from fund
+    select
+        'frontline_fund_compliance' as indicator,
+        month,
+        sender as admdvs,
+        compliant_employers as numerator,
+        spending_employers as denominator
+    from fund
 ),
 
 country as (
