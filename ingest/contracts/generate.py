@@ -40,7 +40,8 @@ def documents(contracts: Contracts) -> Iterator[tuple[Path, str]]:
             "version": 2,
             "sources": [
                 {
-                    "name": landing.SCHEMA,
+                    "name": source,
+                    "description": _both(f"Rows of {source} deliveries, as landed.", f"{source} 交付的落地行。"),
                     "schema": landing.SCHEMA,
                     "tables": [_table(feed) for feed in contracts.of_source(source)],
                 }

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('landing', 'medical_insurance') }}
+    select * from {{ source('medical', 'medical_insurance') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('landing', 'medical_person') }}
+    select * from {{ source('medical', 'medical_person') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('landing', 'medical_settlement') }}
+    select * from {{ source('medical', 'medical_settlement') }}
 ),
 
 renamed as (

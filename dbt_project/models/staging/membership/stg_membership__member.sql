@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('landing', 'membership_member') }}
+    select * from {{ source('membership', 'membership_member') }}
 ),
 
 renamed as (

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('landing', 'membership_organisation') }}
+    select * from {{ source('membership', 'membership_organisation') }}
 ),
 
 renamed as (

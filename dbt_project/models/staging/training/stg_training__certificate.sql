@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('landing', 'training_certificate') }}
+    select * from {{ source('training', 'training_certificate') }}
 ),
 
 renamed as (

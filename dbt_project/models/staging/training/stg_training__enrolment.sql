@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('landing', 'training_enrolment') }}
+    select * from {{ source('training', 'training_enrolment') }}
 ),
 
 renamed as (

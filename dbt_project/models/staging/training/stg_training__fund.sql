@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from {{ source('landing', 'training_fund') }}
+    select * from {{ source('training', 'training_fund') }}
 ),
 
 renamed as (

@@ -1,0 +1,116 @@
+"""The dbt project keeps to its own layers: what its parsed manifest says of models, sources, tests and descriptions."""
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from tests.worlds import PROJECT
+
+Node = dict[str, Any]
+PREFIXES = {"staging": "stg_", "intermediate": "int_"}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """Parsed without a database."""
+    from dbt.cli.main import dbtRunner
+
+    target = tmp_path_factory.mktemp("dbt")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOST", "USER", "PASSWORD", "DBNAME"):
+            patch.setenv(f"WAREHOUSE_DBT_{name}", "none")
+        patch.setenv("WAREHOUSE_DBT_PORT", "1")
+        patch.setenv("WAREHOUSE_DBT_THREADS", "1")
+        places = ("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target))
+        result = dbtRunner().invoke(["--quiet", "--log-level-file", "none", "parse", *places])
+    assert result.success, result.exception
+    found: Node = json.loads((target / "manifest.json").read_text("utf-8"))
+    return found
+
+
+@pytest.fixture
+def models(manifest: Node) -> dict[str, Node]:
+    return {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+
+
+def folder(node: Node) -> PurePosixPath:
+    """Where a node is written, below the project's models."""
+    return PurePosixPath(Path(node["original_file_path"]).as_posix()).parent.relative_to("models")
+
+
+def layer(node: Node) -> str:
+    return folder(node).parts[0]
+
+
+def test_each_source_is_read_by_one_staging_model_and_by_nothing_else(manifest: Node, models: dict[str, Node]) -> None:
+    readers: dict[str, list[str]] = {source: [] for source in manifest["sources"]}
+    wrong = []
+    for key, node in models.items():
+        parents = node["depends_on"]["nodes"]
+        sources = [parent for parent in parents if parent.startswith("source.")]
+        for source in sources:
+            readers[source].append(key)
+        if (layer(node) == "staging") != (len(sources) == 1) or (sources and len(parents) > 1):
+            wrong.append(node["name"])
+    assert wrong == [], "staging reads one source and no model; nothing else reads a source"
+    assert [source for source, of in readers.items() if len(of) != 1] == []
+
+
+def test_names_and_folders_tell_the_layer(manifest: Node, models: dict[str, Node]) -> None:
+    wrong = [
+        node["name"]
+        for node in models.values()
+        if {prefix: node["name"].startswith(prefix) for prefix in PREFIXES.values()}
+        != {prefix: layer(node) == of for of, prefix in PREFIXES.items()}
+        # a description, and so its tests, stands beside its model
+        or PurePosixPath(node["patch_path"].partition("://")[2]).parent.relative_to("models") != folder(node)
+    ]
+    assert wrong == []
+    assert [one["name"] for one in manifest["sources"].values() if folder(one).name != one["source_name"]] == []
+
+
+def test_every_model_has_a_test_of_its_key(manifest: Node, models: dict[str, Node]) -> None:
+    tests: dict[str, set[tuple[str, str | None]]] = {key: set() for key in models}
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "test" and node.get("attached_node") in tests:
+            tests[node["attached_node"]].add((node["test_metadata"]["name"], node["column_name"]))
+    for key, node in models.items():
+        for column in node["columns"].values():
+            tests[key] |= {(constraint["type"], column["name"]) for constraint in column["constraints"]}
+    keyless = [
+        models[key]["name"]
+        for key, told in tests.items()
+        if not any(
+            name == "unique_combination_of_columns" or (name == "unique" and ("not_null", column) in told)
+            for name, column in told
+        )
+    ]
+    assert keyless == []
+
+
+def test_everything_is_described_in_both_languages(manifest: Node, models: dict[str, Node]) -> None:
+    nodes = [*models.values(), *manifest["sources"].values()]
+    texts = {(node["name"], ""): node["description"] for node in nodes}
+    texts |= {
+        (node["name"], column["name"]): column["description"] for node in nodes for column in node["columns"].values()
+    }
+    texts |= {(node["source_name"], "source"): node["source_description"] for node in manifest["sources"].values()}
+    both = re.compile("[a-zA-Z].*[\u4e00-\u9fff]|[\u4e00-\u9fff].*[a-zA-Z]", re.DOTALL)
+    assert [what for what, text in texts.items() if not both.search(text)] == []
+
+
+def test_what_is_published_is_public_under_a_contract_and_nothing_else_is(models: dict[str, Node]) -> None:
+    for node in models.values():
+        published = "publish" in node["config"]["meta"]
+        assert published == (layer(node) in ("core", "marts", "casework")), node["name"]
+        assert published == (node["access"] == "public"), node["name"]
+        assert published == node["config"]["contract"]["enforced"], node["name"]
+
+
+def test_no_relation_is_written_by_its_name(models: dict[str, Node]) -> None:
+    """A name that follows FROM or JOIN with a dot in it would hide an edge of the graph."""
+    named = re.compile(r"\b(?:from|join)\s+[a-z_]+\.[a-z_]", re.IGNORECASE)
+    assert [node["name"] for node in models.values() if named.search(re.sub("--.*", "", node["raw_code"]))] == []
