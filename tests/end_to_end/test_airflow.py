@@ -14,8 +14,9 @@ from tests.end_to_end import figures
 from tests.serving import START_SECONDS, Serving, home_of_its_own
 from warehouse import server
 
-#: A package dropped in while Airflow serves is in the published figures within this.
-PROMISE_SECONDS = 90
+#: A package dropped in while Airflow serves is in the published figures within 90 s on two cores of its own. Here other
+#: tests have their share of them.
+PROMISE_SECONDS = 3 * 90
 
 pytestmark = pytest.mark.timeout(1200)
 

@@ -23,7 +23,7 @@ from warehouse import passes, server
 KEY = "key-of-the-tests-" + "0" * 32
 KEYRING = Keyring.from_settings(Settings(key=SecretStr(KEY)))
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.slow]
 
 
 def test_killed_task_and_scheduler_end_in_the_same_warehouse(
