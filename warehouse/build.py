@@ -38,9 +38,11 @@ PARSED = "partial_parse.msgpack"
 #: dbt's unit tests look at the code, not at the data: `make test` runs them.
 DBT_FLAGS = ("--exclude-resource-type", "unit_test")
 
-#: From so many changed rows on a build is planned without nested loops: PostgreSQL knows nothing about the size of a
-#: step within a query and guesses a handful of rows; a nested loop over a hundred thousand of them takes hours.
+#: A build of so many changed rows, and such a share of all, is planned without nested loops: PostgreSQL knows nothing
+#: about the size of a step within a query and guesses a handful of rows; a nested loop over a hundred thousand of them
+#: takes hours. Where little of much changes, nested loops over indexes are what spares reading the rest.
 LARGE_ROWS = 20_000
+LARGE_SHARE = 0.01
 LARGE_OPTIONS = "-c enable_nestloop=off"
 
 #: Advisory lock of the one build at a time.
@@ -65,7 +67,7 @@ class BuildPlan(TypedDict):
     ledger_hash: str
     code_hash: str
     full_refresh: bool
-    rows: int  # of deliveries that came or went since the schema was built; of all for a full refresh
+    large: bool  # much of what there is came or went since the schema was built (``LARGE_ROWS``)
     months: list[str]  # YYYY-MM-01, rebuilt whatever changed
     deliveries: list[str]
     vars: dict[str, Any]
@@ -207,25 +209,29 @@ def _freeze(conn: psycopg.Connection, build: str, known: Contracts) -> BuildPlan
         ledger_hash=ledger_hash(conn, code),
         code_hash=code,
         full_refresh=full_refresh,
-        rows=_rows_changed(conn, build),
+        large=_is_large(conn, build),
         months=[str(month) for month in months],
         deliveries=sorted(name for (name,) in names),
         vars={"build": build},
     )
 
 
-def _rows_changed(conn: psycopg.Connection, build: str) -> int:
-    """Rows of the deliveries in which a schema's input differs from what it holds."""
-    (rows,) = conn.execute(  # type: ignore[misc]
+def _is_large(conn: psycopg.Connection, build: str) -> bool:
+    """Whether the deliveries in which a schema's input differs from what it holds are much of them all."""
+    changed, rows = conn.execute(  # type: ignore[misc]
         """
-        SELECT coalesce(sum(f.rows_loaded), 0)::bigint FROM ops.file AS f
-        WHERE f.arrival_id IN (
-            SELECT delivery_id FROM ops.build_delivery WHERE build = %s GROUP BY delivery_id HAVING count(*) = 1
-        )
+        SELECT coalesce(sum(d.rows) FILTER (WHERE d.states = 1), 0)::bigint, coalesce(sum(d.rows), 0)::bigint
+        FROM (
+            SELECT b.states, f.rows_loaded AS rows
+            FROM (
+                SELECT delivery_id, count(*) AS states FROM ops.build_delivery WHERE build = %s GROUP BY delivery_id
+            ) AS b
+            INNER JOIN ops.file AS f ON f.arrival_id = b.delivery_id
+        ) AS d
         """,
         [build],
     ).fetchone()
-    return int(rows)
+    return changed >= max(LARGE_ROWS, LARGE_SHARE * rows)
 
 
 def complete(conn: psycopg.Connection, plan: BuildPlan) -> None:
@@ -342,7 +348,7 @@ def run(
                 *([_result_listener(on_result)] if on_result else []),
             ]
             variables = environment(dsn, settings)
-            if plan["rows"] >= LARGE_ROWS:
+            if plan["large"]:
                 variables["PGOPTIONS"] = f"{variables.get('PGOPTIONS', '')} {LARGE_OPTIONS}".strip()
             _invoke(command, folder, variables, variables=plan["vars"], listeners=listeners)
         except WarehouseError as error:

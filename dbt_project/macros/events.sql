@@ -8,6 +8,9 @@
 {% macro touched_events(staging, fact, source, keys, remember) %}
 -- depends_on: {{ ref('int_delivery_changed') }}
 {% set standing = previous(fact) %}
+{% set changed %}
+    select delivery_id from {{ ref('int_delivery') }} where is_changed and source = '{{ source }}'
+{% endset %}
 with
 
 arrived as (
@@ -20,9 +23,7 @@ arrived as (
     inner join {{ ref('int_delivery') }} as delivery on event.delivery_id = delivery.delivery_id
     where
         delivery.is_changed
-        and event.delivery_id = any(array(
-            select delivery_id from {{ ref('int_delivery') }} where is_changed and source = '{{ source }}'
-        ))
+        and {{ only_partitions_of(changed, 'event') }}
         {% if flags.FULL_REFRESH %}and false{% endif %}
     group by delivery.sender, {% for key in keys %}event.{{ key }}{{ ', ' if not loop.last }}{% endfor %}
 ),
@@ -149,6 +150,9 @@ select * from final
 {# The rows of an event feed that count, with the sender: of the touched keys in an incremental run, else of all. #}
 {% macro latest_events(staging, source, keys, touched) %}
     {%- if is_incremental() %}
+    {%- set to_read %}
+    select distinct delivery_id from {{ ref(touched) }} where is_current and delivery_id is not null
+    {%- endset %}
     select
         touched.sender,
         delivery.name as delivery_name,
@@ -162,7 +166,7 @@ select * from final
             {% endfor -%}
     where
         touched.is_current
-        and event.delivery_id = any(array(select distinct delivery_id from {{ ref(touched) }} where is_current))
+        and {{ only_partitions_of(to_read, 'event') }}
     {%- else %}
     select distinct on (delivery.sender, {% for key in keys %}event.{{ key }}{{ ', ' if not loop.last }}{% endfor %})
         delivery.sender,

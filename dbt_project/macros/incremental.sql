@@ -19,6 +19,9 @@
         {% for column in config.require('touched_on') -%}
         kept.{{ column }} = touched.{{ column }}{{ ' and ' if not loop.last }}
         {%- endfor %}
+        {%- if 'month' in config.require('touched_on') %}
+        and {{ only_months_of(config.require('touched'), 'kept.month') }}
+        {%- endif %}
         {%- endif %}
         and {{ config.get('touched_where', 'true') }};
 
@@ -38,6 +41,9 @@
     {%- endfor -%}
     {%- if is_incremental() -%}
     ({{ own | join(', ') }}) in (select touched.{{ columns | join(', touched.') }} from {{ ref(touched) }} as touched)
+    {%- if 'month' in columns %}
+    and {{ only_months_of(touched, own[columns.index('month')]) }}
+    {%- endif %}
     {%- else -%}
     true
     {%- endif -%}
@@ -72,7 +78,22 @@
 {%- endmacro %}
 
 {% macro analyze() -%}
-    {%- if config.get('materialized') in ('table', 'incremental') -%}analyze {{ this }}{%- endif -%}
+    {%- set unchanged = execute and is_incremental() and load_result('main').response.rows_affected == 0 -%}
+    {%- if config.get('materialized') in ('table', 'incremental') and not unchanged -%}analyze {{ this }}{%- endif -%}
+{%- endmacro %}
+
+{# Comments and the comparison of columns with the contract follow from the code, and a table that stands was built by this
+   very code (another one means a full refresh): a run that changes rows need not say and check them again. #}
+{% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
+    {%- if not is_incremental() -%}
+    {{ dbt.default__persist_docs(relation, model, for_relation, for_columns) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro postgres__get_assert_columns_equivalent(sql) -%}
+    {%- if not is_incremental() -%}
+    {{ dbt.default__get_assert_columns_equivalent(sql) }}
+    {%- endif -%}
 {%- endmacro %}
 
 {# The relation of a model by its name, without an edge in the graph. #}

@@ -10,3 +10,13 @@
     true
     {%- endif -%}
 {%- endmacro %}
+
+{# The same for months: literal ones, so that the planner knows how few there are of a table that lies in their order. #}
+{% macro only_months_of(touched, month) -%}
+    {%- if execute and model.resource_type == 'model' and load_relation(ref(touched)) is not none -%}
+    {%- set months = run_query("select distinct month from " ~ ref(touched)).columns[0].values() -%}
+    {{ month }} in ({% for one in months %}'{{ one }}'{{ ', ' if not loop.last }}{% else %}null{% endfor %})
+    {%- else -%}
+    true
+    {%- endif -%}
+{%- endmacro %}

@@ -4,6 +4,11 @@
    valid_from up to before valid_to ('infinity': still). Within an epoch (a snapshot and the deltas up to the next one) a
    row is replaced by the next row of its key; all end with the epoch. Rows replaced within their own month are left out. #}
 {% macro register_versions(staging, key, touched='int_touched_epoch') %}
+-- depends_on: {{ ref('int_delivery') }}
+{% set to_read %}
+    select delivery_id from {{ ref('int_register_delivery') }}
+    where {{ only_touched(touched, ['epoch_id']) }}
+{% endset %}
 with
 
 delivery as (
@@ -24,7 +29,7 @@ alone as (
     inner join delivery on register.delivery_id = delivery.delivery_id
     where
         delivery.is_alone
-        and register.delivery_id = any(array(select delivery_id from delivery where is_alone))
+        and {{ only_partitions_of(to_read ~ " and is_alone", 'register') }}
 ),
 
 together as (
@@ -44,7 +49,7 @@ together as (
     inner join delivery on register.delivery_id = delivery.delivery_id
     where
         not delivery.is_alone
-        and register.delivery_id = any(array(select delivery_id from delivery where not is_alone))
+        and {{ only_partitions_of(to_read ~ " and not is_alone", 'register') }}
 ),
 
 final as (

@@ -307,3 +307,8 @@ def test_a_build_of_many_rows_is_planned_without_nested_loops(
     decide(conn, "d")
     rows("d", 10)
     assert planned() == "on"
+    # WHEN they are many, but few of all
+    monkeypatch.setattr(build, "LARGE_SHARE", 0.9)
+    decide(conn, "e")
+    rows("e", 150)
+    assert planned() == "on"

@@ -14,7 +14,11 @@ settled as (
         setl_month as month,
         sum(psn_pay) as psn_pay
     from {{ ref('settlement') }}
-    where is_net and {{ only_touched('int_touched_hardship', ['person_key']) }}
+    where
+        is_net and {{ only_touched('int_touched_hardship', ['person_key']) }}
+        {%- if is_incremental() %}
+        and setl_month > (select min(month) - interval '12 months' from {{ ref('int_touched_hardship') }})
+        {%- endif %}
     group by person_key, setl_month
 ),
 
@@ -37,6 +41,12 @@ step as (
     group by person_key, month
 ),
 
+-- the few that can concern anybody, before members are looked up for them
+heavy as materialized (
+    select * from step
+    where burden_12m >= 0.5 * (select min(income) from {{ ref('int_income_month') }})
+),
+
 final as (
     select
         member.month,
@@ -51,7 +61,7 @@ final as (
         member.admdvs,
         region.name as region_name,
         member.org_code
-    from step
+    from heavy as step
     inner join {{ ref('member_month') }} as member
         on
             step.person_key = member.person_key
@@ -62,7 +72,6 @@ final as (
     left join {{ ref('region') }} as region on member.admdvs = region.admdvs
     where
         step.burden_12m >= 0.5 * income.income
-        and step.burden_12m >= 0.5 * (select min(income) from {{ ref('int_income_month') }})
         and {{ only_touched('int_touched_hardship', ['month', 'person_key'], 'member') }}
 )
 

@@ -58,6 +58,7 @@ final as (
             and elsewhere.month >= here.in_force_from
             and elsewhere.month < here.in_force_to
     where here.person_key is null
+    order by elsewhere.month, elsewhere.person_key
 )
 
 select * from final

@@ -27,12 +27,12 @@ active as (
         ) }}
 ),
 
--- the one membership of a person
+-- the one membership of a person; the table lies in the order of months, for most who read it want one of them
 membership as (
-    select distinct on (person_key, month) *
+    select distinct on (month, person_key) *
     from active
     order by
-        person_key asc, month asc,
+        month asc, person_key asc,
         coalesce(status_changed_on, joined_on) desc, created desc, sender collate "C" desc, member_id collate "C" desc
 ),
 

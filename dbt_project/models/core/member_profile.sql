@@ -1,8 +1,15 @@
-{{ config(indexes=[
-    {'columns': ['person_key'], 'unique': true},
-    {'columns': ['sender', 'admdvs']},
-    {'columns': ['org_code', 'sender']},
-]) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_touched',
+    touched='int_touched_profile',
+    touched_on=['person_key'],
+    indexes=[
+        {'columns': ['person_key'], 'unique': true},
+        {'columns': ['sender', 'admdvs']},
+        {'columns': ['org_code', 'sender']},
+    ],
+) }}
+-- depends_on: {{ ref('int_touched_profile') }}
 with
 
 member as (
@@ -13,6 +20,7 @@ member as (
             select month from {{ ref('int_month_covered') }}
             where is_last
         )
+        and {{ only_touched('int_touched_profile', ['person_key'], 'member_month') }}
 ),
 
 span as (
@@ -29,7 +37,10 @@ certificate as (
         count(*) as certificates,
         max(issued_on) as last_certificate_on
     from {{ ref('certificate') }}
-    where is_counted and month <= (select month from span)
+    where
+        is_counted
+        and month <= (select month from span)
+        and {{ only_touched('int_touched_profile', ['person_key']) }}
     group by person_key
 ),
 
@@ -41,13 +52,13 @@ enrolment as (
         count(*) filter (where result = '1') as passed,
         max(started_on) as last_training_on
     from {{ ref('enrolment') }}
-    where month <= (select month from span)
+    where month <= (select month from span) and {{ only_touched('int_touched_profile', ['person_key']) }}
     group by person_key
 ),
 
 insurance as (
     select * from {{ ref('int_member_insurance_month') }}
-    where month = (select month from span)
+    where month = (select month from span) and {{ only_touched('int_touched_profile', ['person_key']) }}
 ),
 
 burden as (
@@ -62,6 +73,7 @@ burden as (
         is_net
         and setl_month >= (select from_month from span)
         and setl_month <= (select month from span)
+        and {{ only_touched('int_touched_profile', ['person_key']) }}
     group by person_key
 ),
 

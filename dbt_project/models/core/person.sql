@@ -7,9 +7,7 @@
 ) }}
 -- depends_on: {{ ref('int_touched_person') }}
 {# Which row speaks for a person: see the macro person_rows. #}
-{%- set has_arrived -%}
-delivery_id = any(array(select delivery_id from {{ ref('int_delivery') }} where is_changed))
-{%- endset %}
+{%- set arrived %}select delivery_id from {{ ref('int_delivery') }} where is_changed{% endset %}
 {%- set is_lost -%}
 person_key in (select person_key from {{ ref('int_touched_person') }} where is_lost)
 {%- endset %}
@@ -18,7 +16,7 @@ with
 met as (
     {%- for feed in person_feeds() %}
     {%- if is_incremental() %}
-    {{ person_rows(feed, feed.staging ~ '.' ~ has_arrived) }}
+    {{ person_rows(feed, 'delivery.is_changed and ' ~ only_partitions_of(arrived, feed.staging)) }}
     union all
     {{ person_rows(feed, feed.staging ~ '.' ~ is_lost) }}
     {%- else %}

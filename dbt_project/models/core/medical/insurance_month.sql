@@ -49,6 +49,8 @@ final as (
         is_retired,
         spells
     from by_person
+    -- most who read it want one month
+    order by month, person_key
 )
 
 select * from final

@@ -55,6 +55,18 @@ new_month as (
         or covered.month in (select unnest(months_asked) from {{ ref('int_build') }})
 ),
 
+-- months that left the covered ones, or that are asked for
+old_month as (
+    select month
+    from (
+        select generate_series(first_month, last_month, interval '1 month')::date as month
+        from stood
+    ) as stood_month
+    where
+        month not in (select month from covered)
+        or month in (select unnest(months_asked) from {{ ref('int_build') }})
+),
+
 touched as (
     select covered.month, person_from.person_key
     from person_from
@@ -66,15 +78,13 @@ touched as (
         on
             new_month.month >= spell.in_force_from
             and (new_month.month < spell.in_force_to or spell.in_force_to is null)
-    -- months that left the covered ones
     union
-    select month, person_key
-    from {{ standing }}
-    where
-        month < (select min(month) from covered)
-        or month > (select max(month) from covered)
-        or not exists (select 1 from covered)
-        or month in (select unnest(months_asked) from {{ ref('int_build') }})
+    select old_month.month, stood_in_month.person_key
+    from old_month
+    cross join lateral (
+        select standing.person_key from {{ standing }} as standing
+        where standing.month = old_month.month
+    ) as stood_in_month
     {{ carried_over(['month', 'person_key']) }}
 ),
 {%- endif %}

@@ -3,9 +3,7 @@
    stands; that is left to core.person. #}
 -- depends_on: {{ ref('int_delivery_changed') }}
 {% set standing = previous('person') -%}
-{% set arrived -%}
-array(select delivery_id from {{ ref('int_delivery') }} where is_changed)
-{%- endset -%}
+{% set arrived %}select delivery_id from {{ ref('int_delivery') }} where is_changed{% endset -%}
 with
 
 arrived as (
@@ -13,7 +11,8 @@ arrived as (
     select distinct person_key
     from {{ ref(feed.staging) }}
     where
-        delivery_id = any({{ arrived }})
+        delivery_id in ({{ arrived }})
+        and {{ only_partitions_of(arrived, feed.staging) }}
         and person_key is not null
     {{ 'union' if not loop.last }}
     {%- endfor %}

@@ -8,9 +8,10 @@ final as (
     select
         delivery_id,
         state,
-        name,
+        -- the collation of the tables that are built: of another one, their indexes would be of no use in a join
+        name collate "default" as name,
         source,
-        sender,
+        sender collate "default" as sender,
         month,
         mode,
         created
