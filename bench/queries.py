@@ -100,6 +100,7 @@ def main() -> None:
     arguments.add_argument("--dsn")
     arguments.add_argument("--schema", default="marts")
     arguments.add_argument("--members", type=int, default=1_000_000)
+    arguments.add_argument("--settlements", type=int, default=1_000_000, help="few: no question of these reads them")
     arguments.add_argument("--months", type=int, default=24)
     arguments.add_argument("--runs", type=int, default=100)
     arguments.add_argument("--home", type=Path, help="of a warehouse to build in, or that build.py left; kept")
@@ -121,8 +122,7 @@ def _in_home(home: Path, told: argparse.Namespace) -> None:
         with database.connect(dsn) as conn:
             database.migrate(conn, contracts.load())
             if conn.execute("SELECT to_regclass('build_a.reform_indicator')").fetchone() == (None,):
-                # settlements in the same proportion as in build.py
-                world = World(members=told.members, settlements=10 * told.members, months=told.months)
+                world = World(members=told.members, settlements=told.settlements, months=told.months)
                 for month in world.month_list:
                     for sender in world.senders:
                         world.membership(conn, sender, month)

@@ -32,8 +32,8 @@ from ingest.vault import VaultBatch
 
 __all__ = ["Arrival", "Gate", "GateRequest", "Outcome", "load", "pending", "register", "rejects", "withdraw"]
 
-#: Batches that may be on their way behind the one being read and the one being copied; more would only cost memory.
-_AHEAD = 2
+#: Batches that may wait for the database while the next is read and checked; more would only cost memory.
+_AHEAD = 1
 
 OnStep = Callable[[str, dict[str, object]], None]
 
@@ -344,13 +344,9 @@ class _Attempt:
         )
         try:
             table = self._open(file, checked)
-
-            def check(raw: RawBatch) -> tuple[RawBatch, checks.CheckedBatch]:
-                return raw, checks.check(raw, file.feed, context, self.keyring)
-
-            with _Pipeline(check, lambda both: self._prepare(file, *both), self._copy) as pipeline:
+            with _Pipeline(self._prepare, self._copy) as pipeline:
                 for raw in table.batches():
-                    pipeline.put(raw)
+                    pipeline.put(file, raw, checks.check(raw, file.feed, context, self.keyring))
         except DeliveryRefused as refused:
             file.failed = True
             self.batches[file.feed.name].forget_file(number)
@@ -523,25 +519,24 @@ def _settling(conn: psycopg.Connection, known: Contracts, one: Manifest | Arriva
 
 
 class _Pipeline:
-    """Several things at once: while a batch is read, the one before is checked, the one before that copied, and so on.
+    """Three things at once: a batch is read and checked here, the one before made ready, the one before that copied.
 
-    Each stage gets what the one before it returned and has a thread of its own, so that the database need not wait for
-    work and batches stay in order.
+    Each of the two stages has a thread of its own, so that the database need not wait for work and batches stay in
+    order; ``copy`` gets what ``prepare`` returned.
     """
 
-    def __init__(self, *stages: Callable[[Any], Any]) -> None:
-        self._stages = [(stage, ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")) for stage in stages]
-        self._waiting: deque[Future[Any]] = deque()
+    def __init__(self, prepare: Callable[..., Any], copy: Callable[[Any], None]) -> None:
+        self._prepare, self._copy = prepare, copy
+        self._preparing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+        self._copying = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copy")
+        self._waiting: deque[Future[None]] = deque()
 
-    def put(self, batch: object) -> None:
-        """Send a batch on its way; waits while more than ``_AHEAD`` before it have not gone all the way."""
+    def put(self, *batch: object) -> None:
+        """Send a batch on its way; waits while more than ``_AHEAD`` before it are not copied yet."""
         while len(self._waiting) > _AHEAD:
             self._waiting.popleft().result()
-        made: Future[Any] = Future()
-        made.set_result(batch)
-        for stage, thread in self._stages:
-            made = thread.submit(_after, made, stage)
-        self._waiting.append(made)
+        prepared = self._preparing.submit(self._prepare, *batch)
+        self._waiting.append(self._copying.submit(lambda: self._copy(prepared.result())))
 
     def __enter__(self) -> Self:
         return self
@@ -551,9 +546,5 @@ class _Pipeline:
             while self._waiting:
                 self._waiting.popleft().result()
         finally:
-            for _stage, thread in self._stages:
-                thread.shutdown(cancel_futures=True)
-
-
-def _after(before: Future[Any], stage: Callable[[Any], Any]) -> Any:
-    return stage(before.result())
+            for pool in (self._preparing, self._copying):
+                pool.shutdown(cancel_futures=True)
