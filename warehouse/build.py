@@ -4,6 +4,9 @@ Two schemas alternate. ``plan`` freezes the ledger for the one that is not publi
 ``input``); dbt compares it with what the schema held when it was last complete (state ``done``) and rebuilds what that
 difference touches; ``complete`` makes ``input`` the new ``done``, in the transaction that publishes. A build that
 breaks off in between leaves ``done`` as it was, and the next one finds at least the same difference.
+
+A schema whose last state is of no use, because it has none or other code made it, begins as a copy of the published one
+(``copies``); only where that is of other code too, everything is built anew.
 """
 
 import hashlib
@@ -28,7 +31,7 @@ from ingest.contracts.model import Contracts
 from ingest.database import connect
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
-from warehouse import server
+from warehouse import copies, server
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 CONTRACTS = Path(contracts.__file__).resolve().parent
@@ -67,6 +70,7 @@ class BuildPlan(TypedDict):
     ledger_hash: str
     code_hash: str
     full_refresh: bool
+    copy_of: str | None  # the build whose tables are taken over first
     large: bool  # much of what there is came or went since the schema was built (``LARGE_ROWS``)
     months: list[str]  # YYYY-MM-01, rebuilt whatever changed
     deliveries: list[str]
@@ -178,19 +182,28 @@ def plan(dsn: str, known: Contracts) -> BuildPlan | None:
 def _freeze(conn: psycopg.Connection, build: str, known: Contracts) -> BuildPlan:
     code = code_hash()
     conn.execute("INSERT INTO ops.build (build) VALUES (%s) ON CONFLICT DO NOTHING", [build])
-    full_refresh, months = conn.execute(  # type: ignore[misc]
+    outdated, months = conn.execute(  # type: ignore[misc]
         "SELECT code_hash IS DISTINCT FROM %s, months_asked FROM ops.build WHERE build = %s", [code, build]
     ).fetchone()
+    copy_of = _to_copy(conn, code) if outdated else None
+    full_refresh = outdated and copy_of is None
     token = secrets.token_hex(8)
     conn.execute(
         "UPDATE ops.build SET started_at = clock_timestamp(), completed_at = NULL, token = %s WHERE build = %s",
         [token, build],
     )
     conn.execute("DELETE FROM ops.build_delivery WHERE build = %s AND state = 'input'", [build])
-    if full_refresh:
-        # If it breaks off, the next one starts from nothing as well.
+    if outdated:
+        # If it breaks off, the next one does not trust what it finds either.
         conn.execute("UPDATE ops.build SET code_hash = NULL, ledger_hash = NULL WHERE build = %s", [build])
         conn.execute("DELETE FROM ops.build_delivery WHERE build = %s", [build])
+    if copy_of is not None:
+        conn.execute(
+            "INSERT INTO ops.build_delivery (build, state, delivery_id, name, source, sender, month, mode, created)"
+            " SELECT %s, state, delivery_id, name, source, sender, month, mode, created"
+            " FROM ops.build_delivery WHERE build = %s AND state = 'done'",
+            [build, copy_of],
+        )
     # Only where a feed of the source is a register that must come whole is a snapshot read as one.
     registers = [name for name in known.sources if any(feed.required_in_snapshot for feed in known.of_source(name))]
     names = conn.execute(
@@ -209,11 +222,22 @@ def _freeze(conn: psycopg.Connection, build: str, known: Contracts) -> BuildPlan
         ledger_hash=ledger_hash(conn, code),
         code_hash=code,
         full_refresh=full_refresh,
+        copy_of=copy_of,
         large=_is_large(conn, build),
         months=[str(month) for month in months],
         deliveries=sorted(name for (name,) in names),
         vars={"build": build},
     )
+
+
+def _to_copy(conn: psycopg.Connection, code: str) -> str | None:
+    """The published build, if this code made it."""
+    row = conn.execute(
+        "SELECT build FROM ops.publication AS p INNER JOIN ops.build AS b USING (build)"
+        " WHERE p.is_current AND b.code_hash = %s AND b.completed_at IS NOT NULL",
+        [code],
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _is_large(conn: psycopg.Connection, build: str) -> bool:
@@ -331,8 +355,9 @@ def run(
     if plan["full_refresh"]:
         command.append("--full-refresh")
     else:
-        # The code is the one that built this schema: seeds, views and calendars stand as they were.
-        command += ["--indirect-selection", "cautious", "--exclude", "tag:static", "tag:weekly"]
+        # The code is the one that built this schema: seeds, views and calendars stand as they were. A copy lacks views.
+        excluded = ["tag:weekly"] if plan["copy_of"] is not None else ["tag:static", "tag:weekly"]
+        command += ["--indirect-selection", "cautious", "--exclude", *excluded]
     results = folder / "run_results.json"
     results.unlink(missing_ok=True)
     parsed = target(settings, "parse") / PARSED
@@ -342,6 +367,8 @@ def run(
     with exclusive(dsn):
         with connect(dsn) as conn:
             check(conn, plan)
+            if plan["copy_of"] is not None:
+                copies.copy(conn, plan["copy_of"], plan["build"])
         try:
             listeners = [
                 *([_listener(on_node)] if on_node else []),

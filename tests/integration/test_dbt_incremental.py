@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.worlds import Builds, Delivery, World, land
+from warehouse import copies
 
 #: More seeds: WAREHOUSE_TEST_SEEDS=1,2,3
 SEEDS = tuple(int(seed) for seed in os.environ.get("WAREHOUSE_TEST_SEEDS", "7").split(","))
@@ -78,3 +79,34 @@ def test_a_key_of_two_dead_attempts_is_touched_once(builds: Builds) -> None:
         builds.freeze("build_a", held)
         builds.dbt("build_a", "run", "--select", "+int_touched_certificate")
     builds.dbt("build_a", "test", "--select", "int_touched_certificate")
+
+
+def test_a_build_that_begins_as_a_copy_equals_one_full_build(builds: Builds) -> None:
+    world = World(SEEDS[0] + 100)
+    land(builds.conn, world.deliveries)
+    first = world.random.sample(world.deliveries, 10)
+    then = first[2:] + [one for one in world.deliveries if one not in first][:2]
+    # GIVEN a build, WHEN the other schema becomes its copy
+    builds.full("build_a", first)
+    copies.copy(builds.conn, "build_a", "build_b")
+    builds.freeze("build_b", first)
+    builds.complete("build_b")
+    # THEN it has all that the first one has
+    assert builds.differences() == []
+    for described in (
+        "SELECT replace(indexdef, schemaname, 'build') FROM pg_indexes WHERE schemaname LIKE %s",
+        "SELECT relname, attname, col_description(attrelid, attnum), attnotnull FROM pg_attribute AS a"
+        " INNER JOIN pg_class AS c ON attrelid = c.oid AND relkind = 'r' AND attnum > 0"
+        " WHERE relnamespace::regnamespace::text LIKE %s",
+        "SELECT relname, obj_description(oid) FROM pg_class WHERE relkind = 'r'"
+        " AND relnamespace::regnamespace::text LIKE %s",
+    ):
+        one, two = (sorted(map(str, builds.conn.execute(described, [f"{b}%"]))) for b in ("build_a", "build_b"))
+        assert len(one) > 50
+        assert one == two
+    # WHEN it is brought up to date
+    builds.freeze("build_b", then)
+    builds.dbt("build_b", "run")
+    # THEN it is what building everything makes
+    builds.full("build_a", then)
+    assert builds.differences() == []
