@@ -79,12 +79,9 @@ touched as (
             new_month.month >= spell.in_force_from
             and (new_month.month < spell.in_force_to or spell.in_force_to is null)
     union
-    select old_month.month, stood_in_month.person_key
-    from old_month
-    cross join lateral (
-        select standing.person_key from {{ standing }} as standing
-        where standing.month = old_month.month
-    ) as stood_in_month
+    select month, person_key
+    from {{ standing }}
+    where month = any(array(select month from old_month))
     {{ carried_over(['month', 'person_key']) }}
 ),
 {%- endif %}

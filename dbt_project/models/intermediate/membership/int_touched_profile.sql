@@ -1,4 +1,4 @@
-{# Persons whose profile may differ: whatever it shows of them was touched, or it shows another month than the last one. #}
+{# Persons whose profile may differ: what it shows of them was touched, or it shows another month than the last one. #}
 -- depends_on: {{ ref('member_month') }}
 {% set standing = previous('member_profile') -%}
 with
@@ -27,17 +27,11 @@ touched as (
     select member.person_key
     from {{ ref('member_month') }} as member
     inner join last_month on member.month = last_month.month
-    where not exists (
-        select 1 from {{ standing }} as standing
-        where standing.month = last_month.month
-    )
+    where member.month not in (select standing.month from {{ standing }} as standing)
     union
     select standing.person_key
     from {{ standing }} as standing
-    where not exists (
-        select 1 from last_month
-        where last_month.month = standing.month
-    )
+    where standing.month not in (select month from last_month)
     {%- endif %}
 ),
 
