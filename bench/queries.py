@@ -100,7 +100,12 @@ def main() -> None:
     arguments.add_argument("--dsn")
     arguments.add_argument("--schema", default="marts")
     arguments.add_argument("--members", type=int, default=1_000_000)
-    arguments.add_argument("--settlements", type=int, default=1_000_000, help="few: no question of these reads them")
+    arguments.add_argument(
+        "--settlements",
+        type=int,
+        default=1_000_000,
+        help="of all months; what the questions read hardly grows with them",
+    )
     arguments.add_argument("--months", type=int, default=24)
     arguments.add_argument("--runs", type=int, default=100)
     arguments.add_argument("--home", type=Path, help="of a warehouse to build in, or that build.py left; kept")

@@ -24,8 +24,13 @@ def copy(conn: psycopg.Connection, origin: str, build: str) -> None:
     with conn.transaction():
         for part in _PARTS:
             conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(build + part)))
-            for name in _names(conn, origin + part, "r"):
-                _clear(conn, build + part, name)
+            tables = _names(conn, origin + part, "r")
+            for kind, word in (("v", "VIEW"), ("r", "TABLE")):
+                for name in _names(conn, build + part, kind):
+                    if name in tables:  # IF EXISTS: it may have gone with another one
+                        here = sql.Identifier(build + part, name)
+                        conn.execute(sql.SQL("DROP {} IF EXISTS {} CASCADE").format(sql.SQL(word), here))
+            for name in tables:
                 _copy_table(conn, origin + part, build + part, name)
 
 
@@ -37,13 +42,6 @@ def _names(conn: psycopg.Connection, schema: str, kind: str) -> list[str]:
     return [name for (name,) in rows.fetchall()]
 
 
-def _clear(conn: psycopg.Connection, schema: str, name: str) -> None:
-    """Drop what stands under a name, with what dbt made upon it."""
-    for kind, word in (("r", "TABLE"), ("v", "VIEW")):
-        if name in _names(conn, schema, kind):
-            conn.execute(sql.SQL("DROP {} {} CASCADE").format(sql.SQL(word), sql.Identifier(schema, name)))
-
-
 def _copy_table(conn: psycopg.Connection, origin: str, schema: str, name: str) -> None:
     old, new = sql.Identifier(origin, name), sql.Identifier(schema, name)
     conn.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES)").format(new, old))
@@ -52,9 +50,7 @@ def _copy_table(conn: psycopg.Connection, origin: str, schema: str, name: str) -
     for (definition,) in conn.execute(
         "SELECT indexdef FROM pg_indexes WHERE schemaname = %s AND tablename = %s ORDER BY indexname", [origin, name]
     ).fetchall():
-        head, found, tail = definition.partition(f" ON {origin}.")
-        assert found, definition  # noqa: S101 - build schemas have plain names
-        conn.execute(sql.SQL(f"{head} ON {schema}.{tail}"))
+        conn.execute(sql.SQL(definition.replace(f" ON {origin}.", f" ON {schema}.", 1)))
     comment = conn.execute("SELECT obj_description(%s::regclass, 'pg_class')", [f'{origin}."{name}"']).fetchone()
     if comment and comment[0]:
         conn.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(new, sql.Literal(comment[0])))

@@ -1,22 +1,22 @@
-{# Literal delivery ids, so that the planner opens only their partitions of a landing table and knows their size.
-   It restricts nothing that the query's own join on the delivery does not restrict as well: where the ids cannot be
-   asked for (parsing, a unit test, docs on an empty database) it is simply true.
-   `deliveries` is a query for delivery_id over models built before this one. #}
-{% macro only_partitions_of(deliveries, alias) -%}
-    {%- if execute and model.resource_type in ('model', 'test') and load_relation(ref('int_delivery')) is not none -%}
-    {%- set ids = run_query(deliveries).columns[0].values() -%}
-    {{ alias }}.delivery_id in ({{ ids | join(', ') if ids else 'null' }})
+{# A condition that a column has one of the values that a query over models built before this one answers, as literals, so
+   that the planner knows them. It restricts nothing that the query's own join or condition does not restrict as well:
+   where they cannot be asked for (parsing, a unit test, docs on an empty database) it is simply true.
+   `stands` is the relation whose absence says so. #}
+{% macro only_literals(column, query, stands) -%}
+    {%- if execute and model.resource_type in ('model', 'test') and load_relation(stands) is not none -%}
+    {%- set values = run_query(query).columns[0].values() -%}
+    {{ column }} in ({% for value in values %}'{{ value }}'{{ ', ' if not loop.last }}{% else %}null{% endfor %})
     {%- else -%}
     true
     {%- endif -%}
 {%- endmacro %}
 
-{# The same for months: literal ones, so that the planner knows how few there are of a table that lies in their order. #}
+{# The partitions of a landing table that are to be opened; `deliveries` is a query for delivery_id. #}
+{% macro only_partitions_of(deliveries, alias) -%}
+    {{ only_literals(alias ~ '.delivery_id', deliveries, ref('int_delivery')) }}
+{%- endmacro %}
+
+{# The touched months, which are few of a table that lies in the order of months. #}
 {% macro only_months_of(touched, month) -%}
-    {%- if execute and model.resource_type == 'model' and load_relation(ref(touched)) is not none -%}
-    {%- set months = run_query("select distinct month from " ~ ref(touched)).columns[0].values() -%}
-    {{ month }} in ({% for one in months %}'{{ one }}'{{ ', ' if not loop.last }}{% else %}null{% endfor %})
-    {%- else -%}
-    true
-    {%- endif -%}
+    {{ only_literals(month, "select distinct month from " ~ ref(touched), ref(touched)) }}
 {%- endmacro %}

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -494,6 +495,33 @@ def test_workers_on_snapshots_of_one_period(warehouse, settings, database_dsn, i
     states = dict(warehouse.execute("SELECT name, status FROM ops.delivery").fetchall())
     assert states.pop("s6") == "accepted"
     assert set(states.values()) == {"superseded"}
+
+
+def test_two_acceptances_that_bring_the_same_person(warehouse, settings, database_dsn, inbox, keyring):
+    for name, day in (("a", 2), ("b", 1)):
+        write(inbox, name, {"enrolment": [enrolment(1, name=name)]}, created=f"2026-08-0{day}T00:00:00Z")
+    here = settings.model_copy(update={"inbox": str(inbox)})
+    first, second = load.register(warehouse, here)
+    with ThreadPoolExecutor(1) as pool:
+        other = []
+
+        def accepted_but_not_committed(step: str, _: object) -> None:
+            """Let the other one go on until it waits for us."""
+            if step != "accepted":
+                return
+            other.append(pool.submit(load.load, database_dsn, here, second.arrival_id))
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            for _attempt in range(600):
+                if other[0].done() or warehouse.execute(waiting).fetchone() != (0,):
+                    return
+                time.sleep(0.05)
+
+        load.load(database_dsn, here, first.arrival_id, on_step=accepted_but_not_committed)
+        assert other[0].result(60).status == "accepted"
+    (key,) = warehouse.execute("SELECT person_key FROM vault.person").fetchone()
+    assert vault.open_person(warehouse, keyring, key, "test")["name"] == "a"
 
 
 def test_readers_of_landing_are_not_in_the_way(warehouse, load_inbox, database_dsn, inbox):
