@@ -1,35 +1,5 @@
 {# The frame of everything that is built by what changed. README.md tells how it works and why it is right. #}
 
-{# Incremental strategy `replace_touched`: the rows of the touched keys go, the recomputed rows of the touched keys come.
-   config:
-     touched        name of the model with the touched keys (the model must also ref() it)
-     touched_on     the columns that stand in both; null equals nothing, so key columns are never null
-     touched_match  instead of touched_on: a condition between `kept` (this table) and `touched`
-     touched_where  only these rows of the touched keys (of `touched`)
-   Both statements stand in the transaction of the node. Done twice it does the same as once. #}
-{% macro get_incremental_replace_touched_sql(arg_dict) %}
-    {%- set target = arg_dict['target_relation'] -%}
-    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    delete from {{ target }} as kept
-    using {{ ref(config.require('touched')) }} as touched
-    where
-        {% if config.get('touched_match') -%}
-        {{ config.get('touched_match') }}
-        {%- else -%}
-        {% for column in config.require('touched_on') -%}
-        kept.{{ column }} = touched.{{ column }}{{ ' and ' if not loop.last }}
-        {%- endfor %}
-        {%- if 'month' in config.require('touched_on') %}
-        and {{ only_months_of(config.require('touched'), 'kept.month') }}
-        {%- endif %}
-        {%- endif %}
-        and {{ config.get('touched_where', 'true') }};
-
-    insert into {{ target }} ({{ columns }})
-    select {{ columns }}
-    from {{ arg_dict['temp_relation'] }};
-{% endmacro %}
-
 {# Restricts a query to the touched keys in an incremental run; true in a full one.
    `columns` are those of the touched table; `of` is the alias of the table that has them too, or a list of expressions:
    {{ only_touched('int_touched_member_month', ['month', 'person_key'], 'version') }}
@@ -72,30 +42,6 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Post-hooks: statistics for the planner and for BI tools. A table that only changed in parts is sampled in small. #}
-{% macro small_sample() -%}
-    {%- if is_incremental() -%}set local default_statistics_target = 20{%- endif -%}
-{%- endmacro %}
-
-{% macro analyze() -%}
-    {%- set unchanged = execute and is_incremental() and load_result('main').response.rows_affected == 0 -%}
-    {%- if config.get('materialized') in ('table', 'incremental') and not unchanged -%}analyze {{ this }}{%- endif -%}
-{%- endmacro %}
-
-{# Comments and the comparison of columns with the contract follow from the code, and a table that stands was built by this
-   very code (another one means a full refresh): a run that changes rows need not say and check them again. #}
-{% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
-    {%- if not is_incremental() -%}
-    {{ dbt.default__persist_docs(relation, model, for_relation, for_columns) }}
-    {%- endif -%}
-{%- endmacro %}
-
-{% macro postgres__get_assert_columns_equivalent(sql) -%}
-    {%- if not is_incremental() -%}
-    {{ dbt.default__get_assert_columns_equivalent(sql) }}
-    {%- endif -%}
-{%- endmacro %}
-
 {# The relation of a model by its name, without an edge in the graph. #}
 {% macro relation_of(name) -%}
     {%- set nodes = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', name) | list -%}
@@ -117,11 +63,15 @@
         {%- if var('full_tests') or flags.FULL_REFRESH -%}
             {{ return(relation) }}
         {%- endif -%}
+        {%- set touched = relation_of(found.group(1)) -%}
         {%- set columns = found.group(2).split(', ') -%}
         {%- set condition -%}
             ({{ columns | join(', ') }}) in (
-                select touched.{{ columns | join(', touched.') }} from {{ relation_of(found.group(1)) }} as touched
+                select touched.{{ columns | join(', touched.') }} from {{ touched }} as touched
             )
+            {%- if 'month' in columns %}
+            and {{ only_literals('month', 'select distinct month from ' ~ touched, touched) }}
+            {%- endif %}
         {%- endset -%}
         {{ return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ') dbt_subquery') }}
     {%- elif where == 'weekly' -%}

@@ -1,13 +1,22 @@
-{# A condition that a column has one of the values that a query over models built before this one answers, as literals, so
-   that the planner knows them. It restricts nothing that the query's own join or condition does not restrict as well:
-   where they cannot be asked for (parsing, a unit test, docs on an empty database) it is simply true.
+{# `column in (query)` for a query over models built before this one, with its answer as literals, so that the planner knows
+   them. Where it cannot be asked for (parsing, a unit test, docs on an empty database) the query itself stands there.
    `stands` is the relation whose absence says so. #}
 {% macro only_literals(column, query, stands) -%}
     {%- if execute and model.resource_type in ('model', 'test') and load_relation(stands) is not none -%}
     {%- set values = run_query(query).columns[0].values() -%}
     {{ column }} in ({% for value in values %}'{{ value }}'{{ ', ' if not loop.last }}{% else %}null{% endfor %})
     {%- else -%}
-    true
+    {{ column }} in ({{ query }})
+    {%- endif -%}
+{%- endmacro %}
+
+{# The same for a query with one answer, as an expression of a type. #}
+{% macro only_literal(query, type, stands) -%}
+    {%- if execute and model.resource_type in ('model', 'test') and load_relation(stands) is not none -%}
+    {%- set values = run_query(query).columns[0].values() -%}
+    {{ "'" ~ values[0] ~ "'" if values else 'null' }}::{{ type }}
+    {%- else -%}
+    ({{ query }})
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_hardship',
     touched_on=['month', 'person_key'],
     indexes=[{'columns': ['month', 'person_key'], 'unique': true}, {'columns': ['person_key']}],
@@ -29,6 +28,9 @@ change as (
     union all
     select person_key, (month + interval '12 months')::date as month, -psn_pay as psn_pay
     from settled
+    {%- if is_incremental() %}
+    where month + interval '12 months' <= (select max(month) from {{ ref('int_touched_hardship') }})
+    {%- endif %}
 ),
 
 step as (

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_entitlement',
     touched_on=['person_key'],
     indexes=[{'columns': ['scheme_code', 'person_key'], 'unique': true}, {'columns': ['person_key']}],

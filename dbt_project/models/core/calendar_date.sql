@@ -1,7 +1,6 @@
 {{ config(
     tags=['static'],
     materialized='incremental',
-    incremental_strategy='append',
     indexes=[{'columns': ['date'], 'unique': true}],
 ) }}
 {# A fixed span: nothing here ever changes, so a later build has nothing to add. #}

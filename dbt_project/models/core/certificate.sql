@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_certificate',
     touched_on=['sender', 'certificate_no'],
     touched_where='touched.is_current',

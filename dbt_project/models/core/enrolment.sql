@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_enrolment',
     touched_on=['sender', 'enrolment_id'],
     touched_where='touched.is_current',

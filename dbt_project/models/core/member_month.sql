@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_member_month',
     touched_on=['month', 'person_key'],
     indexes=[

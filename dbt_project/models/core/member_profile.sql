@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_profile',
     touched_on=['person_key'],
     indexes=[
@@ -10,25 +9,18 @@
     ],
 ) }}
 -- depends_on: {{ ref('int_touched_profile') }}
+{% set last_month = only_literal(
+    'select month from ' ~ ref('int_month_covered') ~ ' where is_last', 'date', ref('int_month_covered')
+) -%}
+{% set from_month = '(' ~ last_month ~ " - interval '11 months')::date" -%}
 with
 
 member as (
     select member_month.*
     from {{ ref('member_month') }} as member_month
     where
-        member_month.month = (
-            select month from {{ ref('int_month_covered') }}
-            where is_last
-        )
+        member_month.month = {{ last_month }}
         and {{ only_touched('int_touched_profile', ['person_key'], 'member_month') }}
-),
-
-span as (
-    select
-        month,
-        (month - interval '11 months')::date as from_month
-    from {{ ref('int_month_covered') }}
-    where is_last
 ),
 
 certificate as (
@@ -39,7 +31,7 @@ certificate as (
     from {{ ref('certificate') }}
     where
         is_counted
-        and month <= (select month from span)
+        and month <= {{ last_month }}
         and {{ only_touched('int_touched_profile', ['person_key']) }}
     group by person_key
 ),
@@ -48,17 +40,17 @@ enrolment as (
     select
         person_key,
         count(*) as enrolments,
-        count(*) filter (where month >= (select from_month from span)) as enrolments_12m,
+        count(*) filter (where month >= {{ from_month }}) as enrolments_12m,
         count(*) filter (where result = '1') as passed,
         max(started_on) as last_training_on
     from {{ ref('enrolment') }}
-    where month <= (select month from span) and {{ only_touched('int_touched_profile', ['person_key']) }}
+    where month <= {{ last_month }} and {{ only_touched('int_touched_profile', ['person_key']) }}
     group by person_key
 ),
 
 insurance as (
     select * from {{ ref('int_member_insurance_month') }}
-    where month = (select month from span) and {{ only_touched('int_touched_profile', ['person_key']) }}
+    where month = {{ last_month }} and {{ only_touched('int_touched_profile', ['person_key']) }}
 ),
 
 burden as (
@@ -71,8 +63,7 @@ burden as (
     from {{ ref('settlement') }}
     where
         is_net
-        and setl_month >= (select from_month from span)
-        and setl_month <= (select month from span)
+        and setl_month between {{ from_month }} and {{ last_month }}
         and {{ only_touched('int_touched_profile', ['person_key']) }}
     group by person_key
 ),

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_history',
     touched_match="kept.sender = touched.sender and coalesce(kept.valid_to, 'infinity') >= touched.from_month",
     indexes=[{'columns': ['sender', 'org_code', 'valid_from'], 'unique': true}],

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_person',
     touched_on=['person_key'],
     indexes=[{'columns': ['person_key'], 'unique': true}, {'columns': ['delivery_name']}],
@@ -8,6 +7,11 @@
 -- depends_on: {{ ref('int_touched_person') }}
 {# Which row speaks for a person: see the macro person_rows. #}
 {%- set arrived %}select delivery_id from {{ ref('int_delivery') }} where is_changed{% endset %}
+{#- mostly nobody is, and no partition has to be opened -#}
+{%- set any_lost %}
+    select delivery_id from {{ ref('int_delivery') }}
+    where exists (select from {{ ref('int_touched_person') }} where is_lost)
+{%- endset %}
 {%- set is_lost -%}
 person_key in (select person_key from {{ ref('int_touched_person') }} where is_lost)
 {%- endset %}
@@ -18,7 +22,7 @@ met as (
     {%- if is_incremental() %}
     {{ person_rows(feed, 'delivery.is_changed and ' ~ only_partitions_of(arrived, feed.staging)) }}
     union all
-    {{ person_rows(feed, feed.staging ~ '.' ~ is_lost) }}
+    {{ person_rows(feed, feed.staging ~ '.' ~ is_lost ~ ' and ' ~ only_partitions_of(any_lost, feed.staging)) }}
     {%- else %}
     {{ person_rows(feed, 'true') }}
     {%- endif %}

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_training_fund',
     touched_on=['sender', 'employer_uscc', 'year'],
     touched_where='touched.is_current',

@@ -1,10 +1,20 @@
 {#
 What: at every month members plus duplicate rows are the active rows of all registers, and members are the persons among
-them. A normal build looks at the last covered month it touched, the weekly run at all months.
+them. A normal build looks at the persons it touched in the last covered month it touched, the weekly run at everybody.
 When: always; a finding means that member months and registers have parted.
 How to resolve: build the schema anew (dbt build --full-refresh), and report the month that the message names.
 #}
 -- depends_on: {{ ref('int_touched_month') }}
+-- depends_on: {{ ref('int_touched_member_month') }}
+{% set of_touched -%}
+{%- if not (var('full_tests') or flags.FULL_REFRESH) -%}
+and person_key in (
+    select touched.person_key
+    from {{ ref('int_touched_member_month') }} as touched
+    inner join month on touched.month = month.month
+)
+{%- endif -%}
+{%- endset -%}
 with
 
 month as (
@@ -27,21 +37,21 @@ active as (
     from month
     inner join {{ ref('int_member_version') }} as version
         on month.month >= version.valid_from and month.month < version.valid_to
-    where version.status = '1' and version.joined_on <= month.last_day
+    where version.status = '1' and version.joined_on <= month.last_day {{ of_touched }}
     group by month.month
 ),
 
 member as (
     select month, count(*) as members
     from {{ ref('member_month') }}
-    where month in (select month from month)
+    where month in (select month from month) {{ of_touched }}
     group by month
 ),
 
 duplicate as (
     select month, count(*) as duplicates
     from {{ ref('duplicate_membership') }}
-    where month in (select month from month)
+    where month in (select month from month) {{ of_touched }}
     group by month
 )
 

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_insurance_month',
     touched_on=['month', 'person_key'],
     indexes=[{'columns': ['month', 'person_key'], 'unique': true}],

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_spell',
     touched_on=['sender', 'psn_insu_rlts_id'],
     indexes=[

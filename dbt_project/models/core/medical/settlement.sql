@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_settlement',
     touched_on=['sender', 'setl_id'],
     indexes=[
@@ -97,13 +96,15 @@ reversal as (
     union
     select settlement.sender, settlement.init_setl_id as setl_id
     from {{ this }} as settlement
+    left join {{ ref('int_touched_settlement') }} as own
+        on settlement.sender = own.sender and settlement.setl_id = own.setl_id
     where
         settlement.vali_flag = '1'
         and settlement.refd_setl_flag = '1'
+        and own.setl_id is null
         and {{ only_touched(
             'int_touched_settlement', ['sender', 'setl_id'], ['settlement.sender', 'settlement.init_setl_id']
         ) }}
-        and not {{ only_touched('int_touched_settlement', ['sender', 'setl_id'], 'settlement') }}
     {%- else %}
     group by sender, init_setl_id
     {%- endif %}
@@ -119,10 +120,12 @@ insured_end as (
         union all
         select settlement.sender, settlement.setl_id
         from {{ this }} as settlement
+        left join {{ ref('int_touched_settlement') }} as own
+            on settlement.sender = own.sender and settlement.setl_id = own.setl_id
         where
             settlement.out_flag = '1'
+            and own.setl_id is null
             and {{ only_touched('int_touched_settlement', ['setl_id'], 'settlement') }}
-            and not {{ only_touched('int_touched_settlement', ['sender', 'setl_id'], 'settlement') }}
         {%- endif %}
     ) as end_of_settlement
     group by setl_id

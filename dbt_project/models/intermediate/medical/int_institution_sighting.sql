@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_delivery_changed',
     touched_on=['delivery_id'],
 ) }}

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_sender_month',
     touched_on=['sender', 'month'],
     indexes=[{'columns': ['month', 'sender', 'org_code'], 'unique': true}],

@@ -1,9 +1,8 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_person_training',
     touched_on=['person_key'],
-    indexes=[{'columns': ['person_key']}],
+    indexes=[{'columns': ['person_key', 'valid_from'], 'unique': true}],
 ) }}
 -- depends_on: {{ ref('int_touched_person_training') }}
 with

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_burden',
     touched_on=['month', 'insu_admdvs'],
     indexes=[{'columns': ['month', 'insu_admdvs', 'category'], 'unique': true}, {'columns': ['insu_admdvs', 'month']}],

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_month',
     touched_on=['month'],
     indexes=[{'columns': ['month', 'sender', 'admdvs', 'skill_rank'], 'unique': true}],

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_touched',
     touched='int_touched_training_month',
     touched_on=['month'],
     indexes=[{'columns': ['month', 'sender', 'training_type', 'funding_source'], 'unique': true}],
