@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ingest import numbers
-from ingest.cleaning import Cleaned, Context, any_of, clean, missing
+from ingest.cleaning import Cleaned, Context, any_of, clean, missing, typed
 from ingest.columns import Bytes, Mask, from_matrix, nulls, true
 from ingest.contracts.model import Column, Feed, Kind
 from ingest.errors import RowCode
@@ -44,8 +44,8 @@ class CheckedBatch:
 
     Attributes:
         good: rows without a reason to reject: ``line_number``, ``content_hash`` (signed 64 bit), for feeds with
-            persons ``person_key``, ``person_sex``, ``person_birth_year``, then the landed columns as text (null:
-            no value).
+            persons ``person_key``, ``person_sex``, ``person_birth_year``, then the landed columns, each of its type
+            (null: no value).
         persons: ``person_key``, document type and the personal columns of good rows, one row a person, the last one.
         rejected: ``line_number``, ``row`` (index in the batch), ``reasons`` (list of ``CODE:column`` or ``CODE``),
             ``content_hash`` and the key columns as landed (both null where the key is not full).
@@ -141,7 +141,7 @@ def check(batch: Batch, feed: Feed, context: Context, keyring: Keyring) -> Check
     good = ~pl.Series(bad)
     rows = pl.DataFrame(
         [lines, content, *_person_columns(feed, columns, person, good, keyring)]
-        + [_landed(column, columns[column.name].text) for column in feed.landed]
+        + [typed(columns[column.name], column).alias(column.name) for column in feed.landed]
     )
     kept = rows if not bad.any() else rows.filter(good)
     return CheckedBatch(
@@ -299,14 +299,6 @@ def _person_columns(
         .otherwise(pl.col("born").cast(pl.Int16, strict=False)),
     )
     return [keys.alias("person_key"), *frame.get_columns()]
-
-
-def _landed(column: Column, text: pl.Series) -> pl.Series:
-    """A column as it lands: amounts that count as 0 when they are missing are 0 from here on."""
-    if column.default_zero and text.null_count():
-        zero = pl.Series(["0"])
-        text = zero.new_from_index(0, len(text)) if text.null_count() == len(text) else text.fill_null("0")
-    return text.alias(column.name)
 
 
 def _persons(feed: Feed, columns: Mapping[str, Cleaned], kept: pl.DataFrame, good: pl.Series) -> pl.DataFrame:

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ingest import numbers
-from ingest.columns import Bytes, Mask, among, from_matrix, nulls, true
+from ingest.columns import Bytes, Mask, among, from_matrix, hundredths, nulls, true
 from ingest.contracts.model import CodeList, Column, Kind
 from ingest.errors import RowCode
 
@@ -164,6 +164,28 @@ def clean(series: pl.Series, column: Column, context: Context) -> Cleaned:
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     return memory.clean(tuple(values[index] for index in order), column, context).spread(place[indices], text)
+
+
+def typed(cleaned: Cleaned, column: Column) -> pl.Series:
+    """A cleaned column as it lands: dates, times, decimals, whole numbers, truth values, texts.
+
+    Amounts that count as 0 when they are missing are 0 from here on.
+    """
+    value = cleaned.value
+    if column.default_zero and value.null_count():
+        value = value.fill_null(0)
+    match column.kind:
+        case Kind.DATE:
+            return value.cast(pl.Int32).cast(pl.Date)
+        case Kind.DATETIME:
+            return (value * 1_000_000).cast(pl.Datetime("us"))
+        case Kind.MONEY:
+            return hundredths(value, sum(_precision(column, (38, 2))))
+        case Kind.FLAG:
+            return value == "true"
+        case Kind.INTEGER | Kind.NUMBER:
+            return value
+    return cleaned.text
 
 
 def missing(column: Column, height: int, context: Context) -> Cleaned:

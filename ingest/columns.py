@@ -46,12 +46,20 @@ class Bytes:
         return Bytes(self.series.gather(rows)).data.reshape(-1, width)
 
 
-def from_matrix(matrix: Matrix) -> pl.Series:
-    """The rows of an ASCII byte matrix as texts."""
+def from_matrix(matrix: Matrix, kind: pa.DataType = pa.large_string()) -> pl.Series:  # noqa: B008 - a constant
+    """The rows of a byte matrix, ASCII if they are to be texts."""
     height, width = matrix.shape
     offsets = np.arange(height + 1, dtype=np.int64) * width
-    array = pa.LargeStringArray.from_buffers(height, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(matrix)))
-    return pl.Series(array)
+    data = pa.py_buffer(np.ascontiguousarray(matrix))
+    return pl.Series(pa.Array.from_buffers(kind, height, [None, pa.py_buffer(offsets), data]))
+
+
+def hundredths(values: pl.Series, precision: int) -> pl.Series:
+    """Whole numbers (64 bit) of hundredths as decimals of two places."""
+    low = (values.fill_null(0) if values.null_count() else values).to_numpy()
+    wide = np.stack((low, low >> 63), axis=1)  # 128 bit, little end first
+    valid = pa.py_buffer(np.packbits(~nulls(values), bitorder="little")) if values.null_count() else None
+    return pl.Series(pa.Array.from_buffers(pa.decimal128(precision, 2), len(low), [valid, pa.py_buffer(wide)]))
 
 
 def nulls(series: pl.Series) -> Mask:

@@ -49,18 +49,21 @@ class VaultBatch:
         """
         fresh = self._new(feed, persons)
         if fresh.is_empty():
-            return Copy.of_rows(self._table, [], b"")
+            return Copy.of_rows(self._table, [], [])
         fields = {name: _FIELDS.get(feed.by_name[name].kind, name) for name in fresh.columns if name != "person_key"}
-        records = fresh.select(
-            "person_key", record=pl.struct(pl.col(name).alias(field) for name, field in fields.items())
-        ).with_columns(pl.col("record").struct.json_encode())
-        seal, place = self.keyring.seal, self._place
-        lines = [
-            f"{place + number}\t{key}\t\\\\x{seal(record.encode()).hex()}\n"
-            for number, (key, record) in enumerate(records.iter_rows())
-        ]
-        self._place += len(lines)
-        return Copy.of_rows(self._table, ["place", "person_key", "sealed"], "".join(lines).encode())
+        records = fresh.select(pl.struct(pl.col(name).alias(field) for name, field in fields.items()).struct.json_encode())
+        sealed = [self.keyring.seal(record.encode()) for record in records.to_series()]
+        place, self._place = self._place, self._place + len(sealed)
+        return Copy.of_frame(
+            self._table,
+            pl.DataFrame(
+                {
+                    "place": pl.arange(place, self._place, eager=True, dtype=pl.Int64),
+                    "person_key": fresh["person_key"],
+                    "sealed": pl.Series(sealed, dtype=pl.Binary),
+                }
+            ),
+        )
 
     def _new(self, feed: Feed, persons: pl.DataFrame) -> pl.DataFrame:
         """Those persons whose very record has not been sealed yet in this delivery."""

@@ -1,16 +1,20 @@
 """Landing tables follow the contracts; batches are copied exactly, without WAL, and attached without a scan."""
 
 from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
 
 import polars as pl
 import psycopg
 import pytest
 
 from ingest import contracts, database, landing
+from ingest.columns import hundredths
 from ingest.contracts import Contracts
 from ingest.errors import WarehouseError
 
 FEED = ("training", "fund")
+FUND = contracts.load().feeds[FEED]
 
 
 def changed(**columns: dict[str, object]) -> Contracts:
@@ -145,14 +149,51 @@ def test_what_is_copied_is_what_lands(warehouse):
 
 def test_an_error_of_the_copy_shows_the_column_not_the_value(warehouse):
     b = batch(warehouse)
-    wrong = b.good(rows(2, year=["2026", "张三"]))
     with warehouse.transaction(force_rollback=True):
         b.create()
         b.begin_file(0)
-        with pytest.raises(WarehouseError, match="column year") as caught:
+        with pytest.raises(WarehouseError, match="column year") as ours:
+            b.good(rows(2, year=["2026", "张三"]))
+        wrong = b.good(rows(2, employer_name="李四"))
+        warehouse.execute("ALTER TABLE landing.training_fund_7 ALTER COLUMN employer_name TYPE varchar(1)")
+        with pytest.raises(WarehouseError, match="column employer_name") as the_databases:
             wrong.run(warehouse)
-    assert "张三" not in str(caught.value)
-    assert caught.value.__suppress_context__
+    for caught, name in ((ours, "张三"), (the_databases, "李四")):
+        assert name not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+
+def test_every_type_lands_as_it_is(warehouse):
+    kinds = {
+        "a": ("smallint", pl.Series([-5, None], dtype=pl.Int64), [-5, None]),
+        "b": ("bigint", pl.Series(["7", None]), [7, None]),
+        "c": ("boolean", pl.Series([True, None]), [True, None]),
+        "d": ("date", pl.Series([date(1899, 12, 31), None]), [date(1899, 12, 31), None]),
+        "e": ("timestamp", pl.Series([datetime(2026, 8, 1, 23, 59, 59), None]), [datetime(2026, 8, 1, 23, 59, 59), None]),
+        "f": ("numeric(16,2)", hundredths(pl.Series([-1, None]), 16), [Decimal("-0.01"), None]),
+        "g": ("numeric(10, 4)", hundredths(pl.Series([10**8 - 1, None]), 16), [Decimal("999999.9900"), None]),
+        "h": ("numeric", pl.Series([Decimal("0.5000000001"), None]), [Decimal("0.5000000001"), None]),
+        "i": ("varchar(3)", pl.Series(["中文字", None]), ["中文字", None]),
+    }
+    known = contracts.load().feeds[FEED]
+    columns = tuple(replace(known.columns[-1], name=name, sql_type=kind) for name, (kind, *_) in kinds.items())
+    feed = replace(known, name="ninth", columns=(*known.columns, *columns))
+    database.migrate(warehouse, replace(contracts.load(), feeds={("training", "ninth"): feed}))
+    with warehouse.transaction():
+        b = landing.Batch(warehouse, feed, 7)
+        b.create()
+        b.begin_file(0)
+        b.good(rows(2, **{name: given for name, (_, given, _) in kinds.items()})).run(warehouse)
+    for name, (_, _, expected) in kinds.items():
+        found = warehouse.execute(f"SELECT {name} FROM landing.training_ninth_7 ORDER BY line_number").fetchall()
+        assert [value for (value,) in found] == expected, name
+
+
+def test_a_type_that_no_landing_table_knows(warehouse):
+    with pytest.raises(WarehouseError, match="jsonb"):
+        landing.Batch(warehouse, replace(FUND, columns=(replace(FUND.columns[0], sql_type="jsonb"),)), 7).good(
+            pl.DataFrame({FUND.columns[0].name: ["{}"]})
+        )
 
 
 def test_staged_rows_write_no_wal(warehouse):
@@ -160,14 +201,15 @@ def test_staged_rows_write_no_wal(warehouse):
     if level != "minimal":
         pytest.skip("only a server without replicas spares the WAL")
     many = rows(100_000)
-    size = len(landing.text_rows(many))
     (before,) = warehouse.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
     with warehouse.transaction():
         b = batch(warehouse)
         b.create()
         b.begin_file(0)
-        b.good(many).run(warehouse)
+        copy = b.good(many)
+        copy.run(warehouse)
         b.finish()
+    size = sum(map(len, copy.rows))
     (written,) = warehouse.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", [before]).fetchone()
     assert size > 3_000_000
     assert written < size / 10
