@@ -10,10 +10,9 @@ from datetime import date
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
+from expectations.own import WARNING, no_rows
 from ingest.contracts import Column, Feed, Kind
 from ingest.contracts.loader import type_bounds
-
-WARNING = "warning"
 
 
 def base_suite(feed: Feed) -> list[Expectation]:
@@ -23,11 +22,14 @@ def base_suite(feed: Feed) -> list[Expectation]:
         suite.append(gxe.ExpectColumnValuesToNotBeNull(column="person_key", severity=WARNING))
     for column in feed.landed:
         suite.extend(_column(column))
-    keys = [column.name for column in feed.keys]
-    if len(keys) == 1:
-        suite.append(gxe.ExpectColumnValuesToBeUnique(column=keys[0], severity=WARNING))
-    else:
-        suite.append(gxe.ExpectCompoundColumnsToBeUnique(column_list=keys, severity=WARNING))
+    keys = ", ".join(column.name for column in feed.keys)
+    suite.append(
+        no_rows(  # the library's own expectations of unique columns sort every row
+            f"SELECT {keys} FROM batch GROUP BY {keys} HAVING count(*) > 1",
+            name="key_is_unique",
+            description=f"No two rows have the same {keys}.",
+        )
+    )
     return suite
 
 
