@@ -51,8 +51,9 @@ class VaultBatch:
         if fresh.is_empty():
             return Copy.of_rows(self._table, [], [])
         fields = {name: _FIELDS.get(feed.by_name[name].kind, name) for name in fresh.columns if name != "person_key"}
-        records = fresh.select(pl.struct(pl.col(name).alias(field) for name, field in fields.items()).struct.json_encode())
-        sealed = [self.keyring.seal(record.encode()) for record in records.to_series()]
+        record = pl.struct(pl.col(name).alias(field) for name, field in fields.items())
+        records = fresh.select(record.struct.json_encode()).to_series()
+        sealed = [self.keyring.seal(text.encode()) for text in records]
         place, self._place = self._place, self._place + len(sealed)
         return Copy.of_frame(
             self._table,

@@ -169,7 +169,11 @@ def test_every_type_lands_as_it_is(warehouse):
         "b": ("bigint", pl.Series(["7", None]), [7, None]),
         "c": ("boolean", pl.Series([True, None]), [True, None]),
         "d": ("date", pl.Series([date(1899, 12, 31), None]), [date(1899, 12, 31), None]),
-        "e": ("timestamp", pl.Series([datetime(2026, 8, 1, 23, 59, 59), None]), [datetime(2026, 8, 1, 23, 59, 59), None]),
+        "e": (
+            "timestamp",
+            pl.Series([datetime(2026, 8, 1, 23, 59, 59), None]),
+            [datetime(2026, 8, 1, 23, 59, 59), None],
+        ),
         "f": ("numeric(16,2)", hundredths(pl.Series([-1, None]), 16), [Decimal("-0.01"), None]),
         "g": ("numeric(10, 4)", hundredths(pl.Series([10**8 - 1, None]), 16), [Decimal("999999.9900"), None]),
         "h": ("numeric", pl.Series([Decimal("0.5000000001"), None]), [Decimal("0.5000000001"), None]),

@@ -9,9 +9,8 @@ How to resolve: build the schema anew (dbt build --full-refresh), and report the
 {% set of_touched -%}
 {%- if not (var('full_tests') or flags.FULL_REFRESH) -%}
 and person_key in (
-    select touched.person_key
-    from {{ ref('int_touched_member_month') }} as touched
-    inner join month on touched.month = month.month
+    select person_key from {{ ref('int_touched_member_month') }}
+    where month in (select month from month)
 )
 {%- endif -%}
 {%- endset -%}

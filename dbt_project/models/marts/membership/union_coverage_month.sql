@@ -5,6 +5,7 @@
     indexes=[
         {'columns': ['month', 'sender', 'admdvs', 'industry', 'employer_nature'], 'unique': true},
         {'columns': ['admdvs', 'month']},
+        {'columns': ['month', 'employer_nature_label', 'joined']},
     ],
 ) }}
 -- depends_on: {{ ref('int_touched_month') }}
