@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.worlds import PROJECT
+from warehouse.build import GUARDED_BY_INDEX
 
 Node = dict[str, Any]
 PREFIXES = {"staging": "stg_", "intermediate": "int_"}
@@ -89,6 +90,22 @@ def test_every_model_has_a_test_of_its_key(manifest: Node, models: dict[str, Nod
         )
     ]
     assert keyless == []
+
+
+def test_a_unique_index_guards_each_key_that_builds_do_not_test(manifest: Node, models: dict[str, Node]) -> None:
+    """``warehouse.build.GUARDED_BY_INDEX``; keys that only the weekly run tests say so."""
+    names = {name.partition(":")[2] for name in GUARDED_BY_INDEX}
+    bare = []
+    for node in manifest["nodes"].values():
+        test = node.get("test_metadata") or {}
+        model = models.get(node.get("attached_node") or "")
+        if model is None or test.get("name") not in names or "weekly" in node["tags"]:
+            continue
+        key = test["kwargs"].get("combination_of_columns") or [test["kwargs"]["column_name"]]
+        unique = [sorted(index["columns"]) for index in model["config"].get("indexes") or [] if index.get("unique")]
+        if sorted(key) not in unique:
+            bare.append(model["name"])
+    assert bare == []
 
 
 def test_everything_is_described_in_both_languages(manifest: Node, models: dict[str, Node]) -> None:

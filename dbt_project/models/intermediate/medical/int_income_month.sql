@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['sender', 'month'], 'unique': true}]) }}
 with
 
 sender as (

@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['month', 'insu_admdvs'], 'unique': true}]) }}
 {# Cells of the burden that may differ: where touched settlements stood or stand, and where members whose membership may
    differ have settlements. #}
 with
