@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import psycopg
-from psycopg import IsolationLevel, pq
+from psycopg import IsolationLevel, pq, sql
 
 from ingest import contracts
 from ingest.contracts.model import Contracts
 from ingest.database import connect
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
-from warehouse import copies, server
+from warehouse import copies, publish, server
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 CONTRACTS = Path(contracts.__file__).resolve().parent
@@ -388,6 +388,18 @@ def run(
                 with connect(dsn) as conn:
                     record(conn, plan["build"], plan["token"], results)
         _keep_manifest(settings, folder)
+        with connect(dsn) as conn:
+            _vacuum_marts(conn, plan["build"], folder / "manifest.json")
+
+
+def _vacuum_marts(conn: psycopg.Connection, build: str, manifest: Path) -> None:
+    """Note that everybody sees the marts' rows: dashboards add up many rows of few columns, out of an index alone then.
+
+    After the build, for while other models are being built their transactions might not see them.
+    """
+    for relation in publish.relations(manifest):
+        if relation.schema == "marts":
+            conn.execute(sql.SQL("VACUUM {}").format(sql.Identifier(build, relation.name)))
 
 
 def check_published(dsn: str, settings: Settings, on_node: OnNode | None = None) -> str | None:

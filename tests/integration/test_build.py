@@ -116,6 +116,13 @@ def test_builds_alternate_and_stop_when_nothing_is_new(
     assert rows[1] == ("build_b", ["one", "two"], {"marts.asked": 0, "marts.held": 2})
 
 
+def test_marts_can_be_read_out_of_an_index_alone(conn: psycopg.Connection, settings: Settings) -> None:
+    decide(conn, "one")
+    assert build_all(settings)
+    pages = "SELECT relkind, relpages, relallvisible FROM pg_class WHERE oid = 'build_a.held'::regclass"
+    assert conn.execute(pages).fetchone() == ("r", 1, 1)
+
+
 def test_what_the_build_is_given(conn: psycopg.Connection, settings: Settings) -> None:
     decide(conn, "register", period="2026-07")
     decide(conn, "change", mode="delta")
