@@ -15,7 +15,7 @@ WORKDIR /opt/warehouse
 COPY requirements.lock ./
 RUN python -m venv .venv \
     && .venv/bin/python -m pip install --no-cache-dir --quiet uv==${UV_VERSION} \
-    && .venv/bin/uv pip sync --no-cache --quiet --require-hashes requirements.lock
+    && .venv/bin/uv pip sync --no-cache --quiet --require-hashes --compile-bytecode requirements.lock
 
 COPY pyproject.toml README.md ./
 COPY docker ./docker

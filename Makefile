@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 CODE := ingest expectations warehouse dags docker tests bench
 
+# Compiled modules are kept beside the libraries: Airflow starts a process a task, each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup run once test test-all lint format docs secrets lock clean
 
 help: ## this list

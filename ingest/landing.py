@@ -1,7 +1,7 @@
 """Landing: accepted rows as cleaned, one table a feed, one partition a delivery.
 
 A delivery's rows are copied into BATCH tables that stand alone; acceptance attaches them to the feed's table. Until
-then nobody sees them, and a refused delivery's are dropped. Rejected rows and warnings wait beside them.
+then nobody sees them, and a refused delivery's are dropped. Rejected rows wait beside them.
 """
 
 import re
@@ -183,8 +183,11 @@ class Batch:
 
     def create(self) -> None:
         """Make the tables: the rows as in the feed's table, the rejected rows with their keys."""
+        # The check spares ATTACH PARTITION the reading of every row.
         self.conn.execute(
-            sql.SQL("CREATE TABLE {} (LIKE {})").format(self.rows, sql.Identifier(SCHEMA, self.feed.table))
+            sql.SQL("CREATE TABLE {} (LIKE {}, CHECK (delivery_id IS NOT NULL AND delivery_id = {}))").format(
+                self.rows, sql.Identifier(SCHEMA, self.feed.table), sql.Literal(self.arrival_id)
+            )
         )
         self.conn.execute(
             sql.SQL("ALTER TABLE {} ALTER COLUMN delivery_id SET DEFAULT {}").format(
@@ -310,13 +313,7 @@ class Batch:
         )
 
     def finish(self) -> None:
-        """Make the rows ready to be attached, and count them for the planner; a small sample is enough for a batch."""
-        self.conn.execute(
-            # Spares ATTACH PARTITION the reading of every row; during the copy it would cost more than one look here.
-            sql.SQL("ALTER TABLE {} ADD CHECK (delivery_id IS NOT NULL AND delivery_id = {})").format(
-                self.rows, sql.Literal(self.arrival_id)
-            )
-        )
+        """Count the rows for the planner; a small sample is enough for a batch."""
         self.conn.execute("SET LOCAL default_statistics_target = 20")
         self.conn.execute(sql.SQL("ANALYZE {}").format(self.rows))
 
@@ -363,44 +360,6 @@ class KeyRanges:
         """Whether no key stands twice for certain."""
         ranges = sorted(self._ranges)
         return not self._twice and all(one[1] < other[0] for one, other in pairwise(ranges))
-
-
-class WarningBatch:
-    """The remarks upon rows of one arrival, until it is decided."""
-
-    def __init__(self, conn: psycopg.Connection, arrival_id: int) -> None:
-        self.conn, self.arrival_id = conn, arrival_id
-        self._table = sql.Identifier(SCHEMA, f"warning_{arrival_id}")
-
-    def create(self) -> None:
-        """Make the table."""
-        self.conn.execute(
-            sql.SQL(
-                "CREATE TABLE {} (file_no integer NOT NULL, line_number bigint NOT NULL, codes text[] NOT NULL)"
-            ).format(self._table)
-        )
-
-    def remarks(self, file_no: int, warnings: pl.DataFrame) -> "Copy":
-        """Remarks: ``line_number`` and ``codes``, a list of texts."""
-        return Copy.of_frame(
-            self._table,
-            warnings.select("line_number", "codes", file_no=pl.lit(file_no, dtype=pl.Int32)),
-        )
-
-    def forget_file(self, file_no: int) -> None:
-        """Drop the remarks upon a file that could not be read to its end."""
-        self.conn.execute(sql.SQL("DELETE FROM {} WHERE file_no = %s").format(self._table), [file_no])
-
-    def to_ledger(self, files: Mapping[int, str]) -> None:
-        """Move the remarks to the ledger. ``files``: path by file number."""
-        self.conn.execute(
-            sql.SQL(
-                "INSERT INTO ops.warning (arrival_id, file_no, path, line_number, codes)"
-                " SELECT %s, w.file_no, f.path, w.line_number, w.codes FROM {} AS w"
-                " INNER JOIN unnest(%s::integer[], %s::text[]) AS f (file_no, path) USING (file_no)"
-            ).format(self._table),
-            [self.arrival_id, list(files), list(files.values())],
-        )
 
 
 # --- copying ---------------------------------------------------------------------------------------------------------

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
+import polars as pl
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from ingest.errors import NAME_FREE, DeliveryCode, RowCode, WarehouseError
+from ingest.landing import Copy
 
 #: States of an arrival about which nothing is decided yet, in the order in which they are passed.
 UNDECIDED = ("received", "checked", "staged", "validated")
@@ -201,9 +203,31 @@ def _leaves_name(codes: Sequence[str]) -> bool:
 
 
 def forget_rows(conn: psycopg.Connection, arrival_id: int) -> None:
-    """Drop what an earlier judgement of an arrival said of its files and rows."""
+    """Drop what an earlier judgement of an arrival said of its files and rows, or began to say before it was killed."""
     for table in ("rejection", "warning", "file"):
         conn.execute(sql.SQL("DELETE FROM {} WHERE arrival_id = %s").format(sql.Identifier("ops", table)), [arrival_id])
+
+
+def row_warnings(arrival_id: int, file_no: int, path: str, warnings: pl.DataFrame) -> Copy:
+    """Remarks upon rows of a file: ``line_number`` and ``codes``, a list of texts.
+
+    They go to their table at once, while rows are read, where nobody sees them before the decision.
+    """
+    return Copy.of_frame(
+        sql.Identifier("ops", "warning"),
+        warnings.select(
+            pl.lit(arrival_id, dtype=pl.Int32).alias("arrival_id"),
+            pl.lit(file_no, dtype=pl.Int32).alias("file_no"),
+            pl.lit(path).alias("path"),
+            "line_number",
+            "codes",
+        ),
+    )
+
+
+def forget_row_warnings(conn: psycopg.Connection, arrival_id: int, file_no: int) -> None:
+    """Drop the remarks upon a file that could not be read to its end."""
+    conn.execute("DELETE FROM ops.warning WHERE arrival_id = %s AND file_no = %s", [arrival_id, file_no])
 
 
 def record_file(

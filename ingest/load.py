@@ -239,7 +239,6 @@ class _Attempt:
         self.files: list[_File] = []
         self.batches: dict[str, landing.Batch] = {}
         self.vault = VaultBatch(conn, keyring, self.id)
-        self.warnings = landing.WarningBatch(conn, self.id)
 
     def run(self) -> None:
         """Go through the steps to the decision."""
@@ -259,7 +258,9 @@ class _Attempt:
         if package is None or package.fingerprint != self.arrival.fingerprint:
             if self.arrival.status != "refused":
                 gone = "the package was removed or replaced before it was read; what lies there now is another arrival"
-                self._refuse([Finding(DeliveryCode.MISSING_FILE, gone)])
+                with self.conn.transaction():
+                    ledger.forget_rows(self.conn, self.id)
+                    self._refuse([Finding(DeliveryCode.MISSING_FILE, gone)])
             return
         local = inbox.fetch(package, workdir)
         now, found = datetime.now(UTC), list[Finding]()
@@ -274,6 +275,7 @@ class _Attempt:
             ledger.identify(self.conn, self.id, identity)
             if identity.name != self.arrival.name:
                 return  # could not be read when it was registered: go on with the right name held
+            ledger.forget_rows(self.conn, self.id)
             if checked is None:
                 self._refuse(found)
                 return
@@ -313,6 +315,8 @@ class _Attempt:
         """Read, clean, check and copy every file in one transaction; False when that already decides against it."""
         manifest = checked.manifest
         with self.conn.transaction():
+            # What is copied goes to the disk as it comes, so that the commit has nothing to wait for.
+            self.conn.execute("SET LOCAL backend_flush_after = '512kB'")
             self._create_tables(checked)
             findings = [finding for file in self.files for finding in self._read(file, checked)]
             self._settle_duplicates(checked)
@@ -333,7 +337,6 @@ class _Attempt:
                 self.batches[feed.name] = landing.Batch(self.conn, feed, self.id)
                 self.batches[feed.name].create()
         self.vault.create()
-        self.warnings.create()
 
     def _read(self, file: _File, checked: Checked) -> list[Finding]:
         """Read and check a file while earlier batches of it are sealed and copied; returns what refuses it."""
@@ -350,7 +353,7 @@ class _Attempt:
         except DeliveryRefused as refused:
             file.failed = True
             self.batches[file.feed.name].forget_file(number)
-            self.warnings.forget_file(number)
+            ledger.forget_row_warnings(self.conn, self.id, number)
             return refused.findings
         file.skipped, file.unknown_columns = table.rows_skipped, table.unknown_columns
         return []
@@ -369,7 +372,7 @@ class _Attempt:
         return [
             batch.good(checked.good.drop(absent)),
             self.vault.sealed(file.feed, checked.persons),
-            self.warnings.remarks(file.resource.index, checked.warnings),
+            ledger.row_warnings(self.id, file.resource.index, file.resource.path, checked.warnings),
             batch.rejected(self._with_text(raw, rejected.iter_rows())),
             batch.rejected(ragged),
         ]
@@ -462,9 +465,8 @@ class _Attempt:
         self._decide("refused", codes, {"codes": codes, "findings": [str(finding) for finding in findings]})
 
     def _decide(self, status: str, codes: list[str], detail: dict[str, object]) -> None:
-        """Write the decision and the rows about it in place of those of an earlier judgement; clear the rest away."""
+        """Write the decision, the files and the rejected rows; clear away what staging needed."""
         with self.conn.transaction():
-            ledger.forget_rows(self.conn, self.id)
             for file in self.files:
                 if not file.failed:
                     ledger.record_file(
@@ -483,8 +485,6 @@ class _Attempt:
             paths = {file.resource.index: file.resource.path for file in self.files}
             for batch in self.batches.values():
                 batch.rejections_to_ledger(paths)
-            if self.batches:
-                self.warnings.to_ledger(paths)
             landing.drop_leftovers(self.conn, self.id)
             ledger.decide(self.conn, self.id, status, codes, detail)
         self._tell(status, detail)

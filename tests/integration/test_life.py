@@ -1,6 +1,7 @@
 """The life of a delivery: what is decided, what is kept, and what a second look changes."""
 
 import json
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -442,6 +443,28 @@ def test_a_fault_between_staging_and_decision_leaves_nothing(warehouse, load_inb
     assert load.load(database_dsn, here, arrival.arrival_id).status == "accepted"
     assert len(landed(warehouse)) == 1
     assert landing.leftovers(warehouse) == []
+
+
+def test_remarks_of_an_interrupted_judgement_are_not_told(warehouse, load_inbox, settings, database_dsn, inbox):
+    def remarks() -> list[tuple[int, list[str]]]:
+        return warehouse.execute("SELECT line_number, codes FROM ops.row_warning").fetchall()
+
+    def broken(request: load.GateRequest) -> list[Finding]:
+        raise OSError("disk")
+
+    first = write(inbox, "t", {"enrolment": [enrolment(1), enrolment(2, ended_on="1900-01-01")]})
+    write(inbox, "u", {"enrolment": [enrolment(3, ended_on="1900-01-01")]})
+    here = settings.model_copy(update={"inbox": str(inbox)})
+    t, u = load.register(warehouse, here)
+    for arrival in (t, u):
+        with pytest.raises(OSError, match="disk"):
+            load.load(database_dsn, here, arrival.arrival_id, gate=broken)
+    assert remarks() == []
+    shutil.rmtree(first)
+    assert load.load(database_dsn, here, t.arrival_id).codes == ["D_MISSING_FILE"]
+    assert remarks() == []
+    assert load.load(database_dsn, here, u.arrival_id).status == "accepted"
+    assert remarks() == [(2, ["W_PLACEHOLDER_DATE:ended_on"])]
 
 
 def test_leftovers_of_a_killed_second_judgement_are_swept(warehouse, load_inbox, settings, inbox):
