@@ -94,9 +94,14 @@ def suites() -> dict[str, Sequence[Expectation]]:
             _part("member_persons", "persons"),
         ],
         "training_fund_year": [
-            _share("frontline_share"),
+            *_not_negative("frontline_share"),
             _share("compliance_rate"),
-            _part("frontline_spent", "spent"),
+            no_rows(
+                "SELECT year, sender, admdvs FROM batch WHERE frontline_spent > spent + 0.01 * employers",
+                name="part_within_whole",
+                description="frontline_spent is a part of spent, but for the cent a row that E_SUM allows.",
+                severity=CRITICAL,
+            ),
             _part("compliant_employers", "employers"),
         ],
         "insurance_coverage_month": [
@@ -149,9 +154,12 @@ def suites() -> dict[str, Sequence[Expectation]]:
             gxe.ExpectCompoundColumnsToBeUnique(column_list=["indicator", "month", "admdvs"], severity=CRITICAL),
             *_not_negative("numerator", "denominator"),
             no_rows(
-                "SELECT indicator, month, admdvs FROM batch WHERE indicator <> 'joining_rate' AND value > 1",
+                """
+                SELECT indicator, month, admdvs FROM batch
+                WHERE indicator NOT IN ('joining_rate', 'frontline_fund_share') AND value > 1
+                """,
                 name="share_within_0_and_1",
-                description="Every indicator but the joining rate is a share.",
+                description="Every indicator but the joining rate is a share (of funds: see training_fund_year).",
                 severity=CRITICAL,
             ),
             no_rows(

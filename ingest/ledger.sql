@@ -200,7 +200,7 @@ CREATE OR REPLACE VIEW ops.missing_delivery AS
 WITH came AS (
     SELECT source, sender, (period || '-01')::date AS month, status
     FROM ops.delivery
-    WHERE status IN ('accepted', 'superseded', 'refused') AND period ~ '^\d{4}-(0[1-9]|1[0-2])$'
+    WHERE status IN ('accepted', 'superseded', 'refused') AND period ~ '^(?!0000)\d{4}-(0[1-9]|1[0-2])$'
         AND source IS NOT NULL AND sender IS NOT NULL
 ), sender AS (
     SELECT source, sender, min(month) AS first_month FROM came WHERE status <> 'refused' GROUP BY source, sender

@@ -14,7 +14,8 @@ _PARTS = ("", "_staging")
 def copy(conn: psycopg.Connection, origin: str, build: str) -> None:
     """Replace the tables of ``build`` by those of ``origin``: rows in their order, indexes, comments. All or nothing.
 
-    Views are left to dbt, which makes them in a moment. Tables that only ``build`` has stay as they are.
+    Views are left to dbt, which makes them in a moment. Tables that only ``build`` has stay as they are, and so do those
+    that views outside of the builds still read: what was published of a model that the code no longer has.
 
     Args:
         conn: In autocommit mode.
@@ -24,7 +25,8 @@ def copy(conn: psycopg.Connection, origin: str, build: str) -> None:
     with conn.transaction():
         for part in _PARTS:
             conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(build + part)))
-            tables = _names(conn, origin + part, "r")
+            read = _read_from_outside(conn, build, part)
+            tables = [name for name in _names(conn, origin + part, "r") if name not in read]
             for kind, word in (("v", "VIEW"), ("r", "TABLE")):
                 for name in _names(conn, build + part, kind):
                     if name in tables:  # IF EXISTS: it may have gone with another one
@@ -32,6 +34,23 @@ def copy(conn: psycopg.Connection, origin: str, build: str) -> None:
                         conn.execute(sql.SQL("DROP {} IF EXISTS {} CASCADE").format(sql.SQL(word), here))
             for name in tables:
                 _copy_table(conn, origin + part, build + part, name)
+
+
+def _read_from_outside(conn: psycopg.Connection, build: str, part: str) -> set[str]:
+    """Tables of a part of a build that views outside of the build read."""
+    rows = conn.execute(
+        """
+        SELECT DISTINCT t.relname
+        FROM pg_depend AS d
+        INNER JOIN pg_class AS t ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid
+        INNER JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+        INNER JOIN pg_class AS v ON r.ev_class = v.oid
+        INNER JOIN pg_namespace AS n ON v.relnamespace = n.oid
+        WHERE t.relnamespace = to_regnamespace(%s) AND t.relkind = 'r' AND n.nspname <> ALL(%s)
+        """,
+        [build + part, [build + one for one in _PARTS]],
+    )
+    return {name for (name,) in rows.fetchall()}
 
 
 def _names(conn: psycopg.Connection, schema: str, kind: str) -> list[str]:

@@ -194,6 +194,12 @@ def test_changed_code_builds_everything_anew(conn: psycopg.Connection, settings:
     assert moved is not None
     assert moved.abandoned == ("marts.asked",)
     assert conn.execute("SELECT x FROM marts.more").fetchall() == [(1,)]
+    # the view of what is gone stays at its last state, with the views upon it, also when its schema is filled anew
+    conn.execute("CREATE VIEW public.mine AS SELECT * FROM marts.asked")
+    for name in ("three", "four"):
+        decide(conn, name)
+        build_all(settings)
+    assert conn.execute("SELECT * FROM public.mine").fetchall() == []
 
 
 def test_a_month_asked_for_is_rebuilt_once_in_each_schema(conn: psycopg.Connection, settings: Settings) -> None:

@@ -3,14 +3,17 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import xlsxwriter
 
+from expectations.audit import audit
 from tests import packages
 from tests.integration.conftest import Loader
 from tests.packages import Row
-from tests.worlds import Builds
+from tests.worlds import Builds, Delivery
 
 
 def workbook(inbox: Path, name: str, sheets: dict[str, Sequence[Row]]) -> None:
@@ -55,3 +58,39 @@ def test_two_sheets_of_one_workbook(load_inbox: Loader, builds: Builds, tmp_path
 
     models = ("stg_ops__delivery_file", "stg_ops__rejected_row", "stg_ops__row_warning")
     builds.dbt("build_a", "build", "--indirect-selection", "cautious", "--select", *models)
+
+
+def test_what_ingestion_lets_through_can_be_published(
+    load_inbox: Loader, builds: Builds, database_dsn: str, tmp_path: Path
+) -> None:
+    """A fund a cent above what was spent, which E_SUM allows, and a refused package of a month that no calendar has."""
+    fund = {"employer_uscc": "91350100M000100Y43", "year": 2025, "employer_name": "样例有限公司", "admdvs": "350102"}
+    fund |= {"spent": "10.00", "frontline_spent": "10.01"}
+    packages.write(tmp_path / "inbox", "fund", {"fund": [fund]}, sender="350000")
+    packages.write(tmp_path / "inbox", "year-0", {"fund": [fund]}, sender="350000", period="0000-01")
+    came = {outcome.name: outcome for outcome in load_inbox(tmp_path / "inbox")}
+    assert (came["fund"].status, came["year-0"].codes) == ("accepted", ["D_MANIFEST"])
+    accepted = Delivery(
+        number=came["fund"].arrival_id,
+        name="fund",
+        source="training",
+        sender="350000",
+        month=date(2026, 7, 1),
+        mode="delta",
+        created=datetime(2026, 8, 3, tzinfo=UTC),
+        feeds={},
+    )
+    builds.freeze("build_a", [accepted])
+
+    wanted = [f"+{name}" for name in ("training_fund_year", "reform_indicator", "delivery_scorecard")]
+    tested = ("--exclude-resource-type", "unit_test", "--indirect-selection", "cautious")
+    builds.dbt("build_a", "build", "--full-refresh", *tested, "--select", *wanted)
+
+    assert audit(database_dsn, "build_a") == []
+    shares = builds.conn.execute("SELECT frontline_share FROM build_a.training_fund_year").fetchall()
+    assert shares == [(Decimal("1.001"),)]
+    late = builds.conn.execute(
+        "SELECT name, days_after_period FROM build_a.delivery_scorecard ORDER BY name"
+    ).fetchall()
+    assert late == [("fund", 3), ("year-0", None)]
+    assert builds.conn.execute("SELECT count(*) >= 0 FROM ops.missing_delivery").fetchone() == (True,)

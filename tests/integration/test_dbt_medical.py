@@ -49,7 +49,7 @@ def settlement(number: int, month: date, of: int, **more: Any) -> dict[str, Any]
     return row | more
 
 
-def delivery(number: int, source: str, month: date, **feeds: list[dict[str, Any]]) -> Delivery:
+def delivery(number: int, source: str, month: date, sender: str = "350000", **feeds: list[dict[str, Any]]) -> Delivery:
     every = {
         "membership": ("organisation", "member"),
         "training": ("enrolment", "certificate", "fund"),
@@ -59,7 +59,7 @@ def delivery(number: int, source: str, month: date, **feeds: list[dict[str, Any]
         number=number,
         name=f"{source}-{number}",
         source=source,
-        sender="350000",
+        sender=sender,
         month=month,
         mode="snapshot",
         created=datetime(2026, 8, number, tzinfo=UTC),
@@ -218,6 +218,33 @@ WRONG_INCOMES: list[tuple[list[tuple[Any, ...]], str]] = [
     ([("44", 2024, 1), ("100000", 2024, 1)], 'The division "44" is not six digits'),
     ([("440000", 2024, 1)], "no income of the whole country"),
 ]
+
+
+def test_what_a_returning_settlement_reverses_is_touched(builds: Builds) -> None:
+    """A correction is withdrawn: what it had set free is bound again, though the row that returns is an old one."""
+    month = MONTHS[0]
+    reversal = settlement(2, month, 1, refd_setl_flag="1", init_setl_id="S1")
+    away = settlement(3, month, 1, out_flag="1")
+    every = [
+        delivery(1, "medical", month, settlement=[settlement(1, month, 1)]),
+        delivery(2, "medical", month, settlement=[reversal, away]),
+        delivery(3, "medical", month, "440000", settlement=[settlement(3, month, 1, out_flag="2")]),
+        delivery(4, "medical", month, settlement=[reversal | {"init_setl_id": None}, away | {"out_flag": None}]),
+    ]
+    land(builds.conn, every)
+    builds.full("build_a", every)
+    builds.freeze("build_a", every[:3])
+    builds.dbt("build_a", "run")
+    statuses = builds.conn.execute(
+        "SELECT setl_id, sender, net_reason FROM build_a.settlement WHERE NOT is_net"
+    ).fetchall()
+    assert sorted(statuses) == [
+        ("S1", "350000", "reversed"),
+        ("S2", "350000", "reversal"),
+        ("S3", "440000", "counted_at_insured_end"),
+    ]
+    builds.full("build_b", every[:3])
+    assert builds.differences() == []
 
 
 def test_wrong_seeds_are_told_what_to_mend(builds: Builds) -> None:

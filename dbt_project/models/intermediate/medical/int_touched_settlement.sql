@@ -1,10 +1,17 @@
 {# Settlements whose row in the fact may differ: those in a changed delivery, and those whose netting hangs on them
    (the original of a reversal, the other end of an off-site settlement). old_… is what stood before, and what stands in
-   deliveries that go: figures built on the fact must be made anew there as well. #}
+   deliveries that go: figures built on the fact must be made anew there as well. Where a delivery goes, an older row of
+   the same settlement may come back, from a delivery that did not change: what hangs on that one is touched too. #}
 {% set standing = previous('settlement') -%}
 {% set changed %}
     select delivery_id from {{ ref('int_delivery_changed') }}
     where source = 'medical'
+{%- endset %}
+{% set returning %}
+    select delivery_id from {{ ref('int_delivery') }}
+    where
+        source = 'medical'
+        and sender in (select sender from {{ ref('int_delivery_changed') }} where source = 'medical' and not is_input)
 {%- endset %}
 -- depends_on: {{ ref('stg_medical__settlement') }}
 -- depends_on: {{ ref('int_delivery') }}
@@ -55,10 +62,28 @@ replaced as (
         on standing.sender = delivered_key.sender and standing.setl_id = delivered_key.setl_id
 ),
 
+returned as (
+    select
+        delivered_key.sender,
+        settlement.setl_id,
+        settlement.init_setl_id,
+        settlement.out_flag,
+        settlement.person_key,
+        settlement.setl_month,
+        settlement.insu_admdvs
+    from {{ ref('stg_medical__settlement') }} as settlement
+    inner join {{ ref('int_delivery') }} as delivery on settlement.delivery_id = delivery.delivery_id
+    inner join delivered_key
+        on delivery.sender = delivered_key.sender and settlement.setl_id = delivered_key.setl_id
+    where {{ only_partitions_of(returning, 'settlement') }}
+),
+
 moved as (
     select * from delivered
     union all
     select * from replaced
+    union all
+    select * from returned
 ),
 
 moved_reversal as (

@@ -48,7 +48,7 @@ final as (
         counted.enrolments::integer as enrolments,
         counted.persons::integer as persons,
         counted.passed::integer as passed,
-        round(counted.attended_hours, 2)::numeric(18, 2) as attended_hours,
+        counted.attended_hours,
         round(counted.subsidy_amount, 2)::numeric(18, 2) as subsidy_amount,
         counted.member_persons::integer as member_persons,
         {{ month_key('counted.month') }} as month_key,

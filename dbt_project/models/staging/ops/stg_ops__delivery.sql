@@ -11,7 +11,8 @@ renamed as (
         source,
         sender,
         period,
-        case when period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$' then (period || '-01')::date end as month,
+        -- what a refused package says: there is no year 0
+        case when period ~ '^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])$' then (period || '-01')::date end as month,
         mode,
         created,
         created_date,
