@@ -10,7 +10,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
+from xml.parsers import expat
 
 import polars as pl
 import python_calamine
@@ -26,9 +27,11 @@ CELLS = 64_000_000  # a full sheet of 60 columns; a library holds the rectangle,
 EXPANDED = 4 * 1024**3  # bytes of an xlsx unpacked
 SEARCHED = 200  # rows in which the header is looked for
 CHUNK = 4 * 1024 * 1024
-REFERENCE = re.compile(rb"""=[\s"']{1,8}([A-Za-z]{1,3})([0-9]{1,7})["'\s]""")
-#: A column that a sheet with all its rows cannot have within the bound: from BJ (62) on.
-BEYOND = re.compile(rb"""=[\s"']{1,8}(?:[Bb][J-Zj-z]|[C-Zc-z][A-Za-z]|[A-Za-z]{3})[0-9]""")
+#: A cell that may lie beyond what a full sheet of 61 columns (to BI) holds, or that does not say where it lies in the
+#: way that nearly all programs do. Nothing but a tag looks like it: in text "<" is written "&lt;".
+UNUSUAL = re.compile(rb"""[<:]c(?=[\s/>])(?!\sr="(?:[A-Z]|A[A-Z]|B[A-I])[0-9]{1,6}")""")
+OVERLAP = 64  # bytes of a chunk that are looked at again with the next one: more than UNUSUAL looks at
+CELL = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
 
 TOTAL = re.compile(r"(本页|本表|本月|本年)?(合计|小计|总计|共计|累计)([:：(（].*)?")
 NOTES = re.compile(r"(填表说明|填报说明|填写说明)|(说明|注|备注)[:：]")
@@ -121,26 +124,34 @@ class SheetTable(Table):
 
     def _measure_part(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> int:
         """The true size of a part; refuses one whose cells span too big a rectangle."""
-        size, wide, tail = 0, False, b""
+        size, is_sheet, unusual, seen = 0, False, False, b""
         with archive.open(entry) as stream:
             while chunk := stream.read(CHUNK):
                 size += len(chunk)
                 if size > limit:
                     self._refuse("the workbook expands to more than is allowed")
-                wide = wide or BEYOND.search(tail + chunk) is not None
-                tail = chunk[-32:]
-        if not wide:  # however many rows it has, they are within bounds
-            return size
-        columns, last_row, tail = 0, 0, b""
-        with archive.open(entry) as stream:
-            while chunk := stream.read(CHUNK):
-                found = set(REFERENCE.findall(tail + chunk))
-                tail = chunk[-32:]
-                columns = max([columns, *(_column_number(letters) for letters in {letters for letters, _ in found})])
-                last_row = max([last_row, *(int(row) for row in {row for _, row in found})])
-                if columns * last_row > CELLS:
-                    self._refuse(f"the sheet spans {last_row} rows and {columns} columns; delete the empty ones")
+                seen += chunk
+                is_sheet = is_sheet or b"sheetData" in seen
+                if not unusual and (found := UNUSUAL.search(seen)):
+                    unusual = found.start() < len(seen) - OVERLAP  # what stands at the end may be half a tag
+                seen = seen[-OVERLAP:]
+        if is_sheet and (unusual or UNUSUAL.search(seen)):
+            with archive.open(entry) as stream:
+                self._measure_cells(stream)
         return size
+
+    def _measure_cells(self, stream: IO[bytes]) -> None:
+        """Refuse a sheet whose cells span too big a rectangle, reading it as the library will."""
+        extent = _Extent()
+        try:
+            while chunk := stream.read(CHUNK):
+                extent.feed(chunk)
+                if extent.rows * extent.columns > CELLS:
+                    text = f"the sheet spans {extent.rows} rows and {extent.columns} columns; delete the empty ones"
+                    self._refuse(text)
+            extent.feed(b"", last=True)
+        except expat.ExpatError as error:
+            self._refuse(f"the workbook is damaged ({error}); save it again")
 
     @staticmethod
     def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[Cells]:
@@ -259,6 +270,54 @@ class SheetTable(Table):
         return without_nul(RawBatch(frame, pl.Series("line", lines, dtype=pl.Int64), texts_of, sci=sci))
 
 
+class _Extent:
+    """Follows the tags of a sheet as they come: how many rows and columns its cells span, from the first on."""
+
+    def __init__(self) -> None:
+        self.rows = self.columns = 0
+        self.row = self.column = 0  # of the next cell that does not say its own, from 0
+        # no encoding but UTF-8, whatever the sheet declares: the library knows no other
+        self.parser = expat.ParserCreate("utf-8")
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.StartDoctypeDeclHandler = self._doctype
+
+    def feed(self, chunk: bytes, *, last: bool = False) -> None:
+        """Read on.
+
+        Raises:
+            expat.ExpatError: for what is no XML, or no place of a cell.
+        """
+        self.parser.Parse(chunk, last)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = tag.rpartition(":")[2]
+        if name == "c":
+            place = attributes.get("r")
+            if place is None:
+                row = self.row
+            elif match := CELL.fullmatch(place):
+                row = int(match[2]) - 1
+                self.column = _column_number(match[1]) - 1
+            else:
+                raise expat.ExpatError(f"a cell at {place!r:.20}")
+            self.column += 1
+            self.columns = max(self.columns, self.column)
+            self.rows = max(self.rows, row + 1)
+        elif name == "row" and (number := attributes.get("r")) is not None:
+            if not re.fullmatch(r"[0-9]{1,7}", number):
+                raise expat.ExpatError(f"a row {number!r:.20}")
+            self.row = int(number) - 1
+
+    def _end(self, tag: str) -> None:
+        if tag.rpartition(":")[2] == "row":
+            self.row += 1
+            self.column = 0
+
+    def _doctype(self, *_: object) -> None:
+        raise expat.ExpatError("a document type, which no sheet has")
+
+
 def without_nul(batch: RawBatch) -> RawBatch:
     """The batch with its rows that hold a NUL, which no database keeps, moved to ``ragged``."""
     if batch.frame.height == 0 or batch.frame.width == 0:
@@ -301,11 +360,11 @@ def _vertical_merges(sheet: python_calamine.CalamineSheet) -> set[tuple[int, int
     return found
 
 
-def _column_number(letters: bytes) -> int:
+def _column_number(letters: str) -> int:
     """The number of a column from its letters: A is 1."""
     number = 0
     for letter in letters.upper():
-        number = number * 26 + letter - 64
+        number = number * 26 + ord(letter) - 64
     return number
 
 

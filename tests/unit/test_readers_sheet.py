@@ -2,8 +2,10 @@
 
 import datetime as dt
 import decimal
+import io
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,16 @@ FEED = Feed(
 )
 HEADER = ["编码", "证件号码", "出生日期", "时间", "金额", "备注"]
 ROW = ["A", "1", "", "", "", ""]
+NO_HEADER = {"dialect": Dialect(header=False, header_rows=())}
+#: An image of one pixel.
+PIXEL = b"\x89PNG\r\n\x1a\n" + b"".join(
+    struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    for kind, content in (
+        (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0\0")),
+        (b"IEND", b""),
+    )
+)
 
 
 def workbook(path: Path, rows: list[list[Any]], *, name: str = "Sheet1", merges: list[str] = []) -> Path:  # noqa: B006
@@ -294,6 +306,107 @@ def test_two_cells_far_apart_take_no_memory(tmp_path: Path) -> None:
     with pytest.raises(DeliveryRefused) as refused:
         opened(path)
     assert refused.value.codes == ["D_ARCHIVE"]
+
+
+@pytest.mark.parametrize("attachment", ["link", "image", "comment", "table"])
+def test_what_hangs_on_a_sheet_is_no_cell(tmp_path: Path, attachment: str) -> None:
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        page = book.add_worksheet()
+        for number, row in enumerate([HEADER, *[[f"A{i}", "1"] for i in range(5_300)]]):
+            page.write_row(number, 0, row)
+        if attachment == "link":
+            page.write_url(0, 8, "https://example.org/")
+        elif attachment == "image":
+            page.insert_image(0, 8, "x.png", {"image_data": io.BytesIO(PIXEL)})
+        elif attachment == "comment":
+            page.write_comment(0, 0, "x")
+        else:
+            page.add_table(0, 0, 5_300, 5, {"columns": [{"header": text} for text in HEADER]})
+    assert sum(batch.frame.height for batch in opened(path).batches()) == 5_300
+
+
+def test_colours_and_texts_are_no_cells(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        page = book.add_worksheet()
+        for number, color in enumerate(["#808080", "#C65911", "#D9D9D9"]):
+            page.write_row(number, 0, HEADER if number == 0 else ROW, book.add_format({"font_color": color}))
+        page.write_string(3, 0, '="GD440000"')
+        page.write(4, 0, '<c r="XFD1048576"/>')
+    assert only(opened(path)).frame["code"].to_list() == ["A", "A", '="GD440000"', '<c r="XFD1048576"/>']
+
+
+NAMESPACE = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+
+
+def with_cells(path: Path, rows: str, root: str = NAMESPACE, prefix: str = "") -> Path:
+    """A workbook whose sheet holds these rows."""
+    workbook(path, [HEADER, ROW])
+    sheet_part = f"<{prefix}worksheet {root}><{prefix}sheetData>{rows}</{prefix}sheetData></{prefix}worksheet>"
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, sheet_part if name.endswith("sheet1.xml") else content)
+    return path
+
+
+def unplaced(text: str, prefix: str) -> str:
+    return f'<{prefix}c t="str"><{prefix}v>{text}</{prefix}v></{prefix}c>'
+
+
+@pytest.mark.parametrize(
+    "far",
+    [
+        '<c r="XFD1048576"><v>1</v></c>',
+        "<c r='XFD1048576'><v>1</v></c>",
+        '<c s="1" r="XFD1048576"><v>1</v></c>',
+        '<c s=">" r="XFD1048576"><v>1</v></c>',
+        '<c\n\n r   =   "xfd1048576"><v>1</v></c>',
+        f'<c {" " * 9_000_000}r="XFD1048576"><v>1</v></c>',
+        '<x:c xmlns:x="y" r="XFD1048576"><v>1</v></x:c>',
+        '<c r="B4294967295"><v>1</v></c>',
+        '<c r="B00000000004294967295"><v>1</v></c>',
+        '<c r="ZZZZ1"><v>1</v></c>',
+        '</row><row r="4294967295"><c><v>1</v></c><c><v>1</v></c>',
+        "<c><v>1</v></c>" * 20_000 + '</row><row r="1048576"><c><v>1</v></c>',
+        '<c r="XFC1"><v>1</v></c><c><v>1</v></c></row><row r="1048576"><c><v>1</v></c>',
+    ],
+)
+def test_cells_far_apart_however_they_are_written(tmp_path: Path, far: str) -> None:
+    path = with_cells(tmp_path / "a.xlsx", f'<row r="1"><c r="A1"><v>1</v></c></row><row r="2">{far}</row>')
+    with pytest.raises(DeliveryRefused) as refused:
+        opened(path, Settings(home=tmp_path, archive_ratio=100_000))
+    assert refused.value.codes == ["D_ARCHIVE"]
+
+
+def test_a_place_cut_by_the_end_of_a_piece_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(f'<row r="{i}"><c r="A{i}"><v>1</v></c></row>' for i in range(1, 40))
+    near = with_cells(tmp_path / "near.xlsx", rows)
+    far = with_cells(tmp_path / "far.xlsx", rows + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')
+    limits = Settings(home=tmp_path, archive_ratio=10_000)
+    for size in range(70, 110):
+        with monkeypatch.context() as patch:
+            patch.setattr(sheet, "CHUNK", size)
+            with pytest.raises(DeliveryRefused):
+                opened(far, limits, **NO_HEADER)
+            patch.setattr(sheet.SheetTable, "_measure_cells", lambda *_: pytest.fail("no cell is far"))
+            opened(near, limits, **NO_HEADER)
+
+
+@pytest.mark.parametrize("prefix", ["", "x:"])
+def test_cells_that_do_not_say_where_they_are(tmp_path: Path, prefix: str) -> None:
+    cells = ["".join(unplaced(text, prefix) for text in row) for row in (HEADER, ROW)]
+    rows = "".join(f"<{prefix}row>{row}</{prefix}row>" for row in cells)
+    root = NAMESPACE.replace("xmlns", "xmlns:x") if prefix else NAMESPACE
+    path = with_cells(tmp_path / "a.xlsx", rows, root, prefix)
+    assert only(opened(path)).frame["code"].to_list() == ["A"]
+
+
+def test_a_wide_sheet_within_bounds(tmp_path: Path) -> None:
+    rows = [[*HEADER, *[f"more {i}" for i in range(100)]], [*ROW, *["x"] * 100]]
+    assert only(opened(workbook(tmp_path / "a.xlsx", rows))).frame["code"].to_list() == ["A"]
 
 
 # --- Parquet -----------------------------------------------------------------------------------------------------
