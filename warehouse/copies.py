@@ -14,8 +14,8 @@ _PARTS = ("", "_staging")
 def copy(conn: psycopg.Connection, origin: str, build: str) -> None:
     """Replace the tables of ``build`` by those of ``origin``: rows in their order, indexes, comments. All or nothing.
 
-    Views are left to dbt, which makes them in a moment. Tables that only ``build`` has stay as they are, and so do those
-    that views outside of the builds still read: what was published of a model that the code no longer has.
+    Views are left to dbt, which makes them in a moment. Tables that only ``build`` has stay as they are, and so do
+    those that views outside of the builds still read: what was published of a model that the code no longer has.
 
     Args:
         conn: In autocommit mode.
