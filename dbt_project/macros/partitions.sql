@@ -29,3 +29,8 @@
 {% macro only_months_of(touched, month) -%}
     {{ only_literals(month, "select distinct month from " ~ ref(touched), ref(touched)) }}
 {%- endmacro %}
+
+{# The first touched month as an expression; without any, a month before all. What ends before it need not be read. #}
+{% macro first_month_of(touched) -%}
+    {{ only_literal("select coalesce(min(month), '0001-01-01') from " ~ ref(touched), 'date', ref(touched)) }}
+{%- endmacro %}

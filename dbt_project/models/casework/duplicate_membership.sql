@@ -29,6 +29,9 @@ final as (
         and version.joined_on < kept.month + interval '1 month'
         and (version.sender, version.member_id) <> (kept.sender, kept.member_id)
         and {{ only_touched('int_touched_member_month', ['month', 'person_key'], 'kept') }}
+        {%- if is_incremental() %}
+        and version.valid_to > {{ first_month_of('int_touched_member_month') }}
+        {%- endif %}
 )
 
 select * from final

@@ -14,7 +14,11 @@ spell as (
         in_force_from,
         coalesce(in_force_to, 'infinity'::date) as in_force_to
     from {{ ref('insurance_spell') }}
-    where is_ever_in_force and insutype like '310%' and emp_uscc is not null
+    where
+        is_ever_in_force
+        and insutype like '310%'
+        and emp_uscc is not null
+        and {{ only_touched('int_touched_transfer', ['person_key']) }}
 ),
 
 elsewhere as (

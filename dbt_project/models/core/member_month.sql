@@ -24,6 +24,9 @@ active as (
         and {{ only_touched(
             'int_touched_member_month', ['month', 'person_key'], ['covered.month', 'version.person_key']
         ) }}
+        {%- if is_incremental() %}
+        and version.valid_to > {{ first_month_of('int_touched_member_month') }}
+        {%- endif %}
 ),
 
 -- the one membership of a person; the table lies in the order of months, for most who read it want one of them

@@ -6,20 +6,13 @@ How to resolve: build the schema anew (dbt build --full-refresh), and report the
 #}
 -- depends_on: {{ ref('int_touched_month') }}
 -- depends_on: {{ ref('int_touched_member_month') }}
-{% set of_touched -%}
-{%- if not (var('full_tests') or flags.FULL_REFRESH) -%}
-and person_key in (
-    select person_key from {{ ref('int_touched_member_month') }}
-    where month in (select month from month)
-)
-{%- endif -%}
-{%- endset -%}
+{% set touched_only = not (var('full_tests') or flags.FULL_REFRESH) -%}
 with
 
 month as (
     select covered.month, covered.last_day
     from {{ ref('int_month_covered') }} as covered
-    {%- if not (var('full_tests') or flags.FULL_REFRESH) %}
+    {%- if touched_only %}
     where
         covered.month = (
             select max(month) from {{ ref('int_touched_month') }}
@@ -28,6 +21,15 @@ month as (
     {%- endif %}
 ),
 
+{% if touched_only -%}
+-- joined rather than asked for row by row: each of these persons is looked up, and nobody else
+touched as (
+    select month, person_key
+    from {{ ref('int_touched_member_month') }}
+    where month in (select month from month)
+),
+
+{% endif -%}
 active as (
     select
         month.month,
@@ -36,22 +38,31 @@ active as (
     from month
     inner join {{ ref('int_member_version') }} as version
         on month.month >= version.valid_from and month.month < version.valid_to
-    where version.status = '1' and version.joined_on <= month.last_day {{ of_touched }}
+    {%- if touched_only %}
+    inner join touched on month.month = touched.month and version.person_key = touched.person_key
+    {%- endif %}
+    where version.status = '1' and version.joined_on <= month.last_day
     group by month.month
 ),
 
 member as (
-    select month, count(*) as members
-    from {{ ref('member_month') }}
-    where month in (select month from month) {{ of_touched }}
-    group by month
+    select member_month.month, count(*) as members
+    from {{ ref('member_month') }} as member_month
+    {%- if touched_only %}
+    inner join touched on member_month.month = touched.month and member_month.person_key = touched.person_key
+    {%- endif %}
+    where member_month.month in (select month from month)
+    group by member_month.month
 ),
 
 duplicate as (
-    select month, count(*) as duplicates
-    from {{ ref('duplicate_membership') }}
-    where month in (select month from month) {{ of_touched }}
-    group by month
+    select duplicate_row.month, count(*) as duplicates
+    from {{ ref('duplicate_membership') }} as duplicate_row
+    {%- if touched_only %}
+    inner join touched on duplicate_row.month = touched.month and duplicate_row.person_key = touched.person_key
+    {%- endif %}
+    where duplicate_row.month in (select month from month)
+    group by duplicate_row.month
 )
 
 select

@@ -110,7 +110,8 @@ reversal as (
     {%- endif %}
 ),
 
-insured_end as (
+-- computed once, though the planner takes it for one row and might do it anew for each settlement
+insured_end as materialized (
     select setl_id, min(sender) as least_sender, max(sender) as greatest_sender
     from (
         select sender, setl_id

@@ -5,7 +5,7 @@
     indexes=[
         {'columns': ['sender', 'member_id', 'valid_from'], 'unique': true},
         {'columns': ['epoch_id']},
-        {'columns': ['person_key']},
+        {'columns': ['person_key', 'valid_to']},
     ],
 ) }}
 -- depends_on: {{ ref('int_touched_epoch') }}
