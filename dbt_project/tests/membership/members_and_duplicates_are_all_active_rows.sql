@@ -7,6 +7,8 @@ How to resolve: build the schema anew (dbt build --full-refresh), and report the
 -- depends_on: {{ ref('int_touched_month') }}
 -- depends_on: {{ ref('int_touched_member_month') }}
 {% set touched_only = not (var('full_tests') or flags.FULL_REFRESH) -%}
+{#- Joined rather than asked for row by row: each of the touched persons is looked up, and nobody else. -#}
+{% set touched_person = ref('int_touched_member_month') -%}
 with
 
 month as (
@@ -21,15 +23,6 @@ month as (
     {%- endif %}
 ),
 
-{% if touched_only -%}
--- joined rather than asked for row by row: each of these persons is looked up, and nobody else
-touched as (
-    select month, person_key
-    from {{ ref('int_touched_member_month') }}
-    where month in (select month from month)
-),
-
-{% endif -%}
 active as (
     select
         month.month,
@@ -39,7 +32,8 @@ active as (
     inner join {{ ref('int_member_version') }} as version
         on month.month >= version.valid_from and month.month < version.valid_to
     {%- if touched_only %}
-    inner join touched on month.month = touched.month and version.person_key = touched.person_key
+    inner join {{ touched_person }} as touched
+        on month.month = touched.month and version.person_key = touched.person_key
     {%- endif %}
     where version.status = '1' and version.joined_on <= month.last_day
     group by month.month
@@ -49,7 +43,8 @@ member as (
     select member_month.month, count(*) as members
     from {{ ref('member_month') }} as member_month
     {%- if touched_only %}
-    inner join touched on member_month.month = touched.month and member_month.person_key = touched.person_key
+    inner join {{ touched_person }} as touched
+        on member_month.month = touched.month and member_month.person_key = touched.person_key
     {%- endif %}
     where member_month.month in (select month from month)
     group by member_month.month
@@ -59,7 +54,8 @@ duplicate as (
     select duplicate_row.month, count(*) as duplicates
     from {{ ref('duplicate_membership') }} as duplicate_row
     {%- if touched_only %}
-    inner join touched on duplicate_row.month = touched.month and duplicate_row.person_key = touched.person_key
+    inner join {{ touched_person }} as touched
+        on duplicate_row.month = touched.month and duplicate_row.person_key = touched.person_key
     {%- endif %}
     where duplicate_row.month in (select month from month)
     group by duplicate_row.month
