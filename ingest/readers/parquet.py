@@ -1,13 +1,16 @@
 """Parquet files, read by row group, every type as the text that cleaning expects."""
 
-import datetime as dt
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingest.contracts.model import Feed, Kind
@@ -18,6 +21,8 @@ from ingest.readers.sheet import SPREADSHEET_DIGITS, text_of, without_nul
 from ingest.settings import Settings
 
 ROWS = 32_768  # of a batch
+#: The floating-point types with fewer digits than a spreadsheet, by their bits.
+NARROW: dict[int, type[np.floating[Any]]] = {16: np.float16, 32: np.float32}
 
 
 class ParquetTable(Table):
@@ -46,7 +51,7 @@ class ParquetTable(Table):
         """What a damaged file makes the library raise is one finding."""
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # our disk, not the file
                 raise
             text = f"the Parquet file cannot be read ({str(error).splitlines()[0][:100] if str(error) else 'damaged'})"
@@ -67,6 +72,7 @@ class ParquetTable(Table):
                 first += batch.num_rows
 
     def _batch(self, batch: pa.RecordBatch, first: int) -> RawBatch:
+        batch = pa.record_batch([_plain(column) for column in batch.columns], names=batch.schema.names)
         texts = {name: self._texts(batch.column(place)).alias(name) for name, place in self.header.places.items()}
         frame = pl.DataFrame(list(texts.values()))
         line = pl.int_range(first, first + batch.num_rows, dtype=pl.Int64, eager=True).alias("line")
@@ -78,9 +84,9 @@ class ParquetTable(Table):
         kept_places = [place for place in range(batch.num_columns) if place not in self.header.dropped]
 
         def texts_of(wanted: Sequence[int]) -> list[str]:
-            rows = batch.select(kept_places).take(pl.Series(list(wanted), dtype=pl.Int64).to_arrow())
-            columns = [rows.column(place).to_pylist() for place in range(rows.num_columns)]
-            return [shown("\t".join(_shown_value(value) for value in row)) for row in zip(*columns, strict=True)]
+            with self._errors():
+                columns = [self._shown(batch.column(place), wanted) for place in kept_places]
+            return [shown("\t".join(row)) for row in zip(*columns, strict=True)]
 
         result = RawBatch(frame, line, texts_of, sci=sci)
         return without_nul(self._without_blank(result, batch))
@@ -92,10 +98,13 @@ class ParquetTable(Table):
             return result
         for place in set(range(batch.num_columns)) - set(self.header.places.values()):
             column = batch.column(place)
-            if not pa.types.is_nested(column.type):
-                empty &= self._texts(column) == ""
-            else:
+            if _is_bytes(column.type) or _is_text(column.type):
+                # what is no text must not matter here: nobody reads the column
+                empty &= pl.Series(pc.equal(pc.fill_null(pc.binary_length(column), 0), 0))
+            elif pa.types.is_nested(column.type):
                 empty &= pl.Series(column.is_null())
+            else:
+                empty &= self._texts(column) == ""
         kept = (~empty).arg_true()
         places = kept.to_list()
         return RawBatch(
@@ -108,23 +117,17 @@ class ParquetTable(Table):
     def _texts(self, column: pa.Array) -> pl.Series:
         """A column as text, no value as empty text."""
         kind = column.type
-        if pa.types.is_dictionary(kind):
-            column = column.dictionary_decode()
-            kind = column.type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        if _is_text(kind):
             return self._valid(column).fill_null("")
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        if _is_bytes(kind):
             return self._valid(column.cast(pa.large_binary()).view(pa.large_string())).fill_null("")
         if pa.types.is_null(kind):
             return pl.repeat("", len(column), dtype=pl.String, eager=True)
+        if pa.types.is_floating(kind):
+            return _numbers(column).fill_null("")
         values = pl.Series(pl.from_arrow(column))
         if values.dtype == pl.Boolean:
             texts = values.cast(pl.Int8).cast(pl.String)
-        elif values.dtype.is_float():
-            # a number too big or too small to be written out is rare
-            texts = values.cast(pl.String).str.replace(r"\.0$", "")
-            if (texts.str.contains("[eEaf]").fill_null(value=False)).any():
-                texts = pl.Series([None if value is None else _shown_value(value) for value in values], dtype=pl.String)
         elif isinstance(values.dtype, pl.Datetime):
             texts = values.dt.strftime("%Y-%m-%d %H:%M:%S")
         elif values.dtype == pl.Date:
@@ -134,6 +137,17 @@ class ParquetTable(Table):
         else:
             texts = pl.Series([None if value is None else str(value) for value in values], dtype=pl.String)
         return texts.fill_null("")
+
+    def _shown(self, column: pa.Array, wanted: Sequence[int]) -> list[str]:
+        """Some values of any column, known or not, for the text of rejected rows."""
+        if pa.types.is_nested(column.type):
+            return ["" if (value := column[row].as_py()) is None else str(value) for row in wanted]
+        values = column.take(pl.Series(list(wanted), dtype=pl.Int64).to_arrow())
+        if _is_text(column.type):
+            values = values.cast(pa.large_binary())
+        if _is_bytes(values.type):
+            return ["" if value is None else value.decode(errors="backslashreplace") for value in values.to_pylist()]
+        return self._texts(values).to_list()
 
     def _valid(self, column: pa.Array) -> pl.Series:
         """Text whose bytes are checked to be UTF-8, which a writer need not have done."""
@@ -150,12 +164,54 @@ def _damaged(column: pa.Array) -> pl.Series:
     return (pl.Series(pl.from_arrow(column)).abs() >= SPREADSHEET_DIGITS).fill_null(value=False)
 
 
-def _shown_value(value: Any) -> str:
-    """A value of any column for the text of a rejected row."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value != value:  # not a number
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column in a type that Arrow can pick rows from and Polars knows."""
+    kind = column.type
+    if isinstance(kind, pa.UuidType):
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.large_string())
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(column.storage)
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(column.indices, _plain(column.dictionary)).dictionary_decode()
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_binary_view(kind):
+        return column.cast(pa.large_binary())
+    if pa.types.is_decimal256(kind):
+        return column.cast(pa.string())
+    return column
+
+
+def _numbers(column: pa.Array) -> pl.Series:
+    """Floating-point numbers as text, each in the same way whatever stands beside it.
+
+    Polars writes the shortest text that tells a number from all others. For a narrow type that is what was meant. Of
+    a double the first 15 digits are, as in sheets: 0.1 + 0.2 is 0.3. And a number is written out, without exponent.
+    """
+    narrow = NARROW.get(column.type.bit_width)
+    half = narrow is np.float16  # Polars would show more digits of it
+    texts = pl.Series(pl.from_arrow(column.cast(pa.float32()) if half else column)).cast(pl.String)
+    # 16 characters hold at most 15 digits
+    rare = texts.str.contains("[eEaf]") | (texts.str.len_bytes() > (0 if half else 16))
+    places = rare.fill_null(value=False).arg_true()
+    if len(places):
+        values: list[float] = column.take(places.to_arrow()).to_pylist()
+        texts = texts.scatter(places, [_number(value if narrow is None else narrow(value)) for value in values])
+    return texts.str.replace(r"\.0$", "")
+
+
+def _number(value: float | np.floating[Any]) -> str:
+    """One number; see ``_numbers``."""
+    if math.isnan(value):
         return "NaN"
-    if isinstance(value, (str, bool, float, dt.date, dt.time)) and value not in (float("inf"), float("-inf")):
-        return text_of(value)
-    return str(value)
+    if math.isinf(value):
+        return str(value)
+    return text_of(value) if isinstance(value, float) else format(Decimal(str(value)), "f")

@@ -3,7 +3,9 @@
 import datetime as dt
 import decimal
 import io
+import math
 import struct
+import uuid
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,11 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.contracts.model import Column, Feed, Kind
 from ingest.deliveries import Dialect, Resource
 from ingest.errors import DeliveryRefused
 from ingest.readers import RawBatch, Table, open_table, sheet
+from ingest.readers.parquet import _numbers
 from ingest.settings import Settings
 
 FEED = Feed(
@@ -39,6 +44,7 @@ FEED = Feed(
 )
 HEADER = ["编码", "证件号码", "出生日期", "时间", "金额", "备注"]
 ROW = ["A", "1", "", "", "", ""]
+UUID = uuid.UUID(int=2**127 + 1)
 NO_HEADER = {"dialect": Dialect(header=False, header_rows=())}
 #: An image of one pixel.
 PIXEL = b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -445,7 +451,12 @@ def test_parquet_types_become_text(tmp_path: Path) -> None:
     ("values", "kind", "texts"),
     [
         ([1.0, 1.5, 1e16, float("nan")], pa.float64(), ["1", "1.5", "10000000000000000", "NaN"]),
-        ([0.1, 2.0], pa.float32(), ["0.1", "2"]),
+        ([0.1, 2.0, 12.34, 1e20, 1e-7], pa.float32(), ["0.1", "2", "12.34", "100000000000000000000", "0.0000001"]),
+        ([85.1], pa.float16(), ["85.1"]),
+        ([0.1 + 0.2, 1.1 * 3, 1e-7], pa.float64(), ["0.3", "3.3", "0.0000001"]),
+        ([decimal.Decimal("85.50"), None], pa.decimal256(50, 4), ["85.5000", ""]),
+        ([UUID.bytes], pa.uuid(), [str(UUID)]),
+        ([b"abc"], pa.binary_view(), ["abc"]),
         (["a", "b"], pa.large_string(), ["a", "b"]),
         (["a", "b"], pa.string_view(), ["a", "b"]),
         ([b"\xe4\xb8\xad"], pa.binary(), ["中"]),
@@ -458,7 +469,42 @@ def test_parquet_types_become_text(tmp_path: Path) -> None:
 )
 def test_parquet_values(tmp_path: Path, values: list[Any], kind: pa.DataType, texts: list[str]) -> None:
     table = pa.table({"code": ["k"] * len(values), "certno": ["c"] * len(values), "note": pa.array(values, kind)})
-    assert only(opened(parquet(tmp_path / "a", table), format="parquet")).frame["note"].to_list() == texts
+    batch = only(opened(parquet(tmp_path / "a", table), format="parquet"))
+    assert batch.frame["note"].to_list() == texts
+    assert [row.split("\t")[-1] for row in batch.raw(range(len(values)))] == texts, "rejected rows show the same"
+
+
+NUMBERS = (
+    st.floats(width=32)
+    | st.floats(-1e12, 1e12)
+    | st.sampled_from([0.1 + 0.2, 1.1 * 3, 12.34, 1e16, 1e-7, math.nan, math.inf])
+)
+
+
+@given(st.lists(NUMBERS, min_size=2, max_size=8), st.sampled_from([pa.float32(), pa.float64()]))
+def test_a_number_reads_the_same_whatever_stands_beside_it(values: list[float], kind: pa.DataType) -> None:
+    column = pa.array(values, kind)
+    alone = [text for place in range(len(values)) for text in _numbers(column.slice(place, 1)).to_list()]
+    assert _numbers(column).to_list() == alone
+    for text, value in zip(alone, column.to_pylist(), strict=True):
+        assert "e" not in text.lower()
+        assert float(text) == pytest.approx(value, rel=1e-6 if kind == pa.float32() else 1e-14, nan_ok=True)
+
+
+def test_columns_that_are_no_text_are_shown_as_far_as_they_go(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "code": pa.array(["A", ""], pa.string_view()),
+            "certno": pa.array(["中".encode(), b""], pa.binary_view()),
+            "photo": pa.array([b"\xff\xfe", b""]),
+            "fixed": pa.array([b"\xff\xfe", None], pa.binary(2)),
+            "list": pa.array([["a"], None], pa.list_(pa.string_view())),
+            "broken": pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff", b""]).buffers()),
+        }
+    )
+    batch = only(opened(parquet(tmp_path / "a", table), format="parquet"))
+    assert batch.frame.rows() == [("A", "中")]
+    assert batch.raw([0]) == ["A\t中\t\\xff\\xfe\t\\xff\\xfe\t['a']\t\\xff"]
 
 
 def test_parquet_identity_numbers_in_floating_point(tmp_path: Path) -> None:
