@@ -12,6 +12,8 @@ from ingest.contracts.model import Contracts
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
 
+#: What our own connections call themselves.
+APPLICATION = "warehouse"
 #: Advisory lock of whoever changes the schema.
 _MIGRATION = 7_301_001
 #: A statement ends at a semicolon that stands neither in a comment, nor in quotes, nor in a function's body.
@@ -31,7 +33,7 @@ def dsn(settings: Settings) -> str:
 
 def connect(dsn: str, **options: object) -> psycopg.Connection:
     """Connect in autocommit mode: every transaction is one written ``with connection.transaction()``."""
-    settings = {"autocommit": True, "application_name": "warehouse", "client_encoding": "UTF8", **options}
+    settings = {"autocommit": True, "application_name": APPLICATION, "client_encoding": "UTF8", **options}
     return psycopg.connect(dsn, **settings)  # type: ignore[arg-type]
 
 

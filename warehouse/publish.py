@@ -11,13 +11,23 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_fixed,
+    wait_random_exponential,
+)
 
+from ingest.database import APPLICATION
 from ingest.errors import WarehouseError
 from warehouse import roles
 
 STABLE = tuple(roles.READERS)
-#: Readers who hold on to a view (their statements end after 60 s) are waited for this long.
+#: Readers who hold on to a view, or to the rows of an earlier moment, are waited for this long (their statements end
+#: after 60 s).
 PATIENCE_SECONDS = 900
 
 
@@ -114,6 +124,8 @@ def move(
     moved = Moved(
         count_rows(conn, build, present), tuple(str(relation) for relation in standing if relation not in wanted)
     )
+    if not backwards:  # the older build was ready before the current one came
+        _outlast_old_snapshots(conn, patience)
     retrying = Retrying(
         retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
         wait=wait_random_exponential(multiplier=0.01, max=0.5),
@@ -141,6 +153,35 @@ def move(
             f"{_holders(conn)}"
         ) from error
     return moved
+
+
+def _outlast_old_snapshots(conn: psycopg.Connection, patience: float) -> None:
+    """Wait until nobody is left who sees rows as they were before the build ended.
+
+    A ``REPEATABLE READ`` transaction keeps the rows of its first statement, but the definitions of views are those of
+    the moment they are asked: turning to the views after they moved, it would find the build half made.
+    """
+
+    def old() -> set[tuple[str, int, object]]:
+        return set(
+            conn.execute(
+                "SELECT usename, pid, xact_start FROM pg_stat_activity"
+                " WHERE datname = current_database() AND backend_type = 'client backend' AND backend_xmin IS NOT NULL"
+                " AND pid <> pg_backend_pid() AND application_name <> %s",
+                [APPLICATION],
+            ).fetchall()
+        )
+
+    left = old()
+    retrying = Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(patience))
+    try:
+        retrying(lambda: left & old())
+    except RetryError:
+        who = ", ".join(sorted(f"{user} (pid {pid})" for user, pid, _ in left & old()))
+        raise WarehouseError(
+            f"Transactions older than the build have stayed open for {patience:g} seconds, so nothing was published: "
+            f"{who or 'they have ended just now'}"
+        ) from None
 
 
 def _columns(conn: psycopg.Connection, schemas: list[str]) -> dict[tuple[str, str], list[Column]]:

@@ -14,6 +14,7 @@ import pytest
 
 from ingest import contracts
 from ingest.database import connect, migrate
+from ingest.errors import WarehouseError
 from warehouse import publish, roles
 from warehouse.publish import Relation
 
@@ -91,6 +92,23 @@ def test_readers_never_see_a_torn_pair(conn: psycopg.Connection, database: str) 
         assert {pair for pair in reader.seen if pair[0] != pair[1]} == set(), reader.style
     seen = {pair[0] for reader in readers for pair in reader.seen}
     assert seen == {"build_a", "build_b"}, "the readers saw no publication move: the test shows nothing"
+
+
+def test_a_reader_with_rows_of_before_the_build_is_outlasted(conn: psycopg.Connection, database: str) -> None:
+    """He has asked for something else, so he holds no view; but what he sees is from before the build ended."""
+    publish.move(conn, "build_a", RELATIONS, lambda *_: None)
+    with psycopg.connect(database) as reader:
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        reader.execute("SET ROLE analyst")
+        reader.execute("SELECT 1 FROM pg_class")
+        conn.execute("TRUNCATE build_b.zulu")
+        conn.execute("INSERT INTO build_b.zulu VALUES ('build_b')")
+        with pytest.raises(WarehouseError, match=rf"\(pid {reader.info.backend_pid}\)"):
+            publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=0.3)
+        assert reader.execute("SELECT build FROM core.zulu").fetchall() == [("build_a",)]
+    publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=0.3)
+    with psycopg.connect(database) as reader:
+        assert reader.execute("SELECT build FROM core.zulu").fetchall() == [("build_b",)]
 
 
 PUBLISHER = """
