@@ -192,8 +192,11 @@ class SheetTable(Table):
             ]
             both = _lower(kept, row)
             if held(row) == required or held(both) == required:
+                if held(row) != required:  # the row above is part of the header, so all its cells are
+                    both = _lower(above, row)
                 below = texts[index + 1] if index + 1 < len(texts) else []
-                if self._is_header_too(both, below, known):
+                merged = [cell for place, cell in enumerate(both) if (index, place) in merges]
+                if held(merged) or self._is_header_too(both, below, known):
                     return index + 2, _lower(both, below)
                 return index + 1, both
             if len(held(both)) > len(held(best[1])):

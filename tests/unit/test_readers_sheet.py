@@ -126,6 +126,20 @@ def test_header_over_two_rows(tmp_path: Path, merged: bool) -> None:
     assert only(table).frame.rows() == [("A", "1", "2001-01-01", "", "3", "x")]
 
 
+def test_an_unknown_header_below_a_group(tmp_path: Path) -> None:
+    rows = [["编码", "证件号码", "其他", ""], ["", "", "金额", "备注栏"], ["A", "1", "2", "x"]]
+    table = opened(workbook(tmp_path / "a.xlsx", rows, merges=["A1:A2", "B1:B2", "C1:D1"]))
+    assert table.unknown_columns == ("备注栏",)
+    assert only(table).frame.rows() == [("A", "1", "2")]
+
+
+def test_an_unknown_header_above_nothing(tmp_path: Path) -> None:
+    rows = [["序号", "编码", "个人", ""], ["", "", "证件号码", "备注"], ["1", "A", "1", "x"]]
+    table = opened(workbook(tmp_path / "a.xlsx", rows))
+    assert table.unknown_columns == ("序号",)
+    assert only(table).frame.rows() == [("A", "1", "x")]
+
+
 def test_required_headers_above_a_row_of_optional_ones(tmp_path: Path) -> None:
     rows = [["编码", "证件号码", "其他", ""], ["", "", "金额", "备注"], ["A", "1", "2", "x"]]
     table = opened(workbook(tmp_path / "a.xlsx", rows))
