@@ -7,6 +7,7 @@ both are measured before the library opens it.
 import datetime as dt
 import re
 import zipfile
+from array import array
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +32,8 @@ CHUNK = 4 * 1024 * 1024
 #: way that nearly all programs do. Nothing but a tag looks like it: in text "<" is written "&lt;".
 UNUSUAL = re.compile(rb"""[<:]c(?=[\s/>])(?!\sr="(?:[A-Z]|A[A-Z]|B[A-I])[0-9]{1,6}")""")
 OVERLAP = 64  # bytes of a chunk that are looked at again with the next one: more than UNUSUAL looks at
+#: What a cell shows that could not be computed. The library reads it as an empty one.
+ERRORS = ("#N/A", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#GETTING_DATA")
 CELL = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
 
 TOTAL = re.compile(r"(本页|本表|本月|本年)?(合计|小计|总计|共计|累计)([:：(（].*)?")
@@ -52,9 +55,11 @@ class SheetTable(Table):
         self.feed = feed
         self.limits = limits
         self.rows_skipped = 0
-        self.sheet = sheet = self._sheet()
-        head = [list(row) for _, row in zip(range(SEARCHED), self._rows(sheet), strict=False)]
-        self.first, cells = self._find_header(head, _vertical_merges(sheet))
+        self.errors: dict[str, array[int]] = {}  # see _Cells, by part of the workbook
+        self.sheet = self._sheet()
+        self.part = self._part(self.sheet.name) if self.errors else ""
+        head = [list(row) for _, row in zip(range(SEARCHED), self._rows(), strict=False)]
+        self.first, cells = self._find_header(head, _vertical_merges(self.sheet))
         if resource.dialect.header:
             self.header = Header.read(feed, cells, resource.path)
         else:
@@ -77,7 +82,8 @@ class SheetTable(Table):
             with self.path.open("rb") as stream:
                 workbook = python_calamine.load_workbook(stream)
             name = self.resource.sheet
-            names = workbook.sheet_names
+            kinds = python_calamine.SheetTypeEnum
+            names = [sheet.name for sheet in workbook.sheets_metadata if sheet.typ is not kinds.ChartSheet]
             if name is not None and name not in names:
                 text = f"the workbook has no sheet {name!r:.60}; it has: {', '.join(names)[:200]}"
                 self._refuse(text, DeliveryCode.HEADER)
@@ -124,7 +130,7 @@ class SheetTable(Table):
 
     def _measure_part(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> int:
         """The true size of a part; refuses one whose cells span too big a rectangle."""
-        size, is_sheet, unusual, seen = 0, False, False, b""
+        size, is_sheet, look, seen = 0, False, False, b""
         with archive.open(entry) as stream:
             while chunk := stream.read(CHUNK):
                 size += len(chunk)
@@ -132,35 +138,64 @@ class SheetTable(Table):
                     self._refuse("the workbook expands to more than is allowed")
                 seen += chunk
                 is_sheet = is_sheet or b"sheetData" in seen
-                if not unusual and (found := UNUSUAL.search(seen)):
-                    unusual = found.start() < len(seen) - OVERLAP  # what stands at the end may be half a tag
+                look = look or b't="e"' in seen
+                if not look and (found := UNUSUAL.search(seen)):
+                    look = found.start() < len(seen) - OVERLAP  # what stands at the end may be half a tag
                 seen = seen[-OVERLAP:]
-        if is_sheet and (unusual or UNUSUAL.search(seen)):
+        if is_sheet and (look or UNUSUAL.search(seen)):
             with archive.open(entry) as stream:
-                self._measure_cells(stream)
+                self.errors[entry.filename] = self._look(stream)
         return size
 
-    def _measure_cells(self, stream: IO[bytes]) -> None:
-        """Refuse a sheet whose cells span too big a rectangle, reading it as the library will."""
-        extent = _Extent()
+    def _look(self, stream: IO[bytes]) -> "array[int]":
+        """Read the cells of a sheet as the library will; refuse them when they span too big a rectangle."""
+        cells = _Cells()
         try:
             while chunk := stream.read(CHUNK):
-                extent.feed(chunk)
-                if extent.rows * extent.columns > CELLS:
-                    text = f"the sheet spans {extent.rows} rows and {extent.columns} columns; delete the empty ones"
-                    self._refuse(text)
-            extent.feed(b"", last=True)
+                cells.feed(chunk)
+                if cells.rows * cells.columns > CELLS:
+                    self._refuse(
+                        f"the sheet spans {cells.rows} rows and {cells.columns} columns; delete the empty ones"
+                    )
+            cells.feed(b"", last=True)
         except expat.ExpatError as error:
             self._refuse(f"the workbook is damaged ({error}); save it again")
+        return cells.errors
 
-    @staticmethod
-    def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[Cells]:
+    def _part(self, name: str) -> str:
+        """The part of the workbook that holds a sheet; empty when that cannot be told."""
+        with zipfile.ZipFile(self.path) as archive:
+            parts = {part.casefold(): part for part in archive.namelist()}
+            workbook = next(part for part in parts if part.endswith("workbook.xml"))
+            folder = workbook.removesuffix("workbook.xml")
+            try:
+                ids = {
+                    value
+                    for sheet in _tags(archive, parts[workbook], "sheet")
+                    for key, value in sheet.items()
+                    if sheet.get("name") == name and key.rpartition(":")[2] == "id"
+                }
+                for link in _tags(archive, parts[f"{folder}_rels/workbook.xml.rels"], "Relationship"):
+                    if link.get("Id") in ids:
+                        target = link.get("Target", "").casefold()
+                        return parts[target[1:] if target.startswith("/") else folder + target]
+            except (KeyError, expat.ExpatError):
+                pass
+        return ""
+
+    def _rows(self) -> Iterator[Cells]:
         """The rows from row 1 of the sheet on, each from column A on."""
-        if sheet.start is None:
+        if self.sheet.start is None:
             return
-        left = [""] * sheet.start[1]  # the library gives the empty rows above the first cell, not the columns
-        for row in sheet.iter_rows():
-            yield left + row if left else row
+        errors = sorted(self.errors.get(self.part, ()), reverse=True)
+        left = [""] * self.sheet.start[1]  # the library gives the empty rows above the first cell, not the columns
+        for number, cells in enumerate(self.sheet.iter_rows()):
+            row = left + cells if left else cells
+            while errors and errors[-1] >> 20 == number:
+                column, kind = divmod(errors.pop() & 0xFFFFF, 16)
+                if column < len(row) and row[column] == "":
+                    row[column] = ERRORS[kind]
+            yield row
 
     # --- the header --------------------------------------------------------------------------------------------
 
@@ -222,7 +257,7 @@ class SheetTable(Table):
         held: list[Cells] = []
         lines: list[int] = []
         notes = False
-        for number, row in enumerate(self._rows(self.sheet), 1):
+        for number, row in enumerate(self._rows(), 1):
             if number <= self.first:
                 continue
             filled = len(row) - row.count("")
@@ -273,12 +308,19 @@ class SheetTable(Table):
         return without_nul(RawBatch(frame, pl.Series("line", lines, dtype=pl.Int64), texts_of, sci=sci))
 
 
-class _Extent:
-    """Follows the tags of a sheet as they come: how many rows and columns its cells span, from the first on."""
+class _Cells:
+    """Follows the tags of a sheet as they come: how many rows and columns its cells span, and which hold an error.
+
+    ``errors`` has one number a cell, for there may be many: from the highest bit its row, in 16 bits its column (both
+    from 0), in 4 the place of its text in ``ERRORS``.
+    """
 
     def __init__(self) -> None:
         self.rows = self.columns = 0
         self.row = self.column = 0  # of the next cell that does not say its own, from 0
+        self.errors = array("Q")
+        self.error = 0
+        self.text = ""
         # no encoding but UTF-8, whatever the sheet declares: the library knows no other
         self.parser = expat.ParserCreate("utf-8")
         self.parser.StartElementHandler = self._start
@@ -304,21 +346,48 @@ class _Extent:
                 self.column = _column_number(match[1]) - 1
             else:
                 raise expat.ExpatError(f"a cell at {place!r:.20}")
+            if attributes.get("t") == "e":
+                self.error = row << 20 | self.column << 4
+                self.parser.CharacterDataHandler = self._read
             self.column += 1
             self.columns = max(self.columns, self.column)
             self.rows = max(self.rows, row + 1)
+        elif name == "v":
+            self.text = ""  # before it stands the formula
         elif name == "row" and (number := attributes.get("r")) is not None:
             if not re.fullmatch(r"[0-9]{1,7}", number):
                 raise expat.ExpatError(f"a row {number!r:.20}")
             self.row = int(number) - 1
 
     def _end(self, tag: str) -> None:
-        if tag.rpartition(":")[2] == "row":
+        name = tag.rpartition(":")[2]
+        if name == "row":
             self.row += 1
             self.column = 0
+        elif name == "c" and self.parser.CharacterDataHandler:
+            self.parser.CharacterDataHandler = None
+            if self.text in ERRORS:
+                self.errors.append(self.error | ERRORS.index(self.text))
+
+    def _read(self, text: str) -> None:
+        self.text = (self.text + text)[:20]  # more than any error has
 
     def _doctype(self, *_: object) -> None:
         raise expat.ExpatError("a document type, which no sheet has")
+
+
+def _tags(archive: zipfile.ZipFile, part: str, name: str) -> Iterator[dict[str, str]]:
+    """The attributes of all tags of a name."""
+    found: list[dict[str, str]] = []
+    parser = expat.ParserCreate("utf-8")
+    parser.StartElementHandler = lambda tag, attributes: (
+        found.append(attributes) if tag.rpartition(":")[2] == name else None
+    )
+    with archive.open(part) as stream:
+        while chunk := stream.read(CHUNK):
+            parser.Parse(chunk)
+            yield from found
+            found.clear()
 
 
 def without_nul(batch: RawBatch) -> RawBatch:

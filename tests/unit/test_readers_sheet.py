@@ -411,8 +411,40 @@ def test_a_place_cut_by_the_end_of_a_piece_is_read_whole(tmp_path: Path, monkeyp
             patch.setattr(sheet, "CHUNK", size)
             with pytest.raises(DeliveryRefused):
                 opened(far, limits, **NO_HEADER)
-            patch.setattr(sheet.SheetTable, "_measure_cells", lambda *_: pytest.fail("no cell is far"))
+            patch.setattr(sheet.SheetTable, "_look", lambda *_: pytest.fail("no cell is far"))
             opened(near, limits, **NO_HEADER)
+
+
+def test_errors_are_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        for name in ("other", "Sheet1"):
+            page = book.add_worksheet(name)
+            page.write_row(1, 2, HEADER)
+            for number, text in enumerate(
+                ["#N/A", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?"] if name == "Sheet1" else []
+            ):
+                page.write_row(2 + number, 2, ["A", "1"])
+                page.write_formula(2 + number, 6, '=1/0&"#REF!"', None, text)
+    batch = only(opened(path, sheet="Sheet1"))
+    assert batch.frame["amount"].to_list() == ["#N/A", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?"]
+    assert batch.line.to_list() == [3, 4, 5, 6, 7]
+    assert batch.raw([1]) == ["\t\tA\t1\t\t\t#DIV/0!\t"]
+    assert list(opened(path).batches()) == [], "the other sheet has none"
+
+
+def test_a_chart_is_no_first_sheet(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        chart = book.add_chart({"type": "bar"})
+        book.add_chartsheet("图").set_chart(chart)
+        page = book.add_worksheet("数据")
+        page.write_row(0, 0, HEADER)
+        page.write_row(1, 0, ["A", "1", "", "", 2])
+        chart.add_series({"values": "=数据!$E$2:$E$2"})
+    assert only(opened(path)).frame["code"].to_list() == ["A"]
+    with pytest.raises(DeliveryRefused, match="has no sheet"):
+        opened(path, sheet="图")
 
 
 @pytest.mark.parametrize("prefix", ["", "x:"])
