@@ -125,8 +125,11 @@ def upgrade(matrix: Matrix) -> Matrix:
 
 
 def uscc_check(matrix: Matrix) -> Mask:
-    """Whether 18 characters are a unified social credit code: alphabet, eight leading digits, check character."""
+    """Whether 18 characters are a unified social credit code: alphabet, a division's digits, check character.
+
+    The first two places, kind of register and of organisation, may hold letters.
+    """
     values = _USCC_VALUE[matrix]
     check = (31 - values[:, :17] @ _USCC_WEIGHTS) % 31
-    right: Mask = (values >= 0).all(axis=1) & digits(matrix[:, :8]) & (check == values[:, 17])
+    right: Mask = (values >= 0).all(axis=1) & digits(matrix[:, 2:8]) & (check == values[:, 17])
     return right
