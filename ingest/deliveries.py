@@ -57,6 +57,13 @@ ENCODINGS = {
     "utf-16": "utf-16",
     "utf16": "utf-16",
 }
+#: Properties of a dialect that are honoured, or say nothing about how to read.
+DIALECT = {
+    *("delimiter", "quoteChar", "header", "headerRows", "doubleQuote"),
+    *("headerJoin", "profile", "title", "description"),
+}
+#: Values of others that ask for what is done anyway; a line may end in any of these ways.
+UNASKED = {"sheetNumber": (1,), "lineTerminator": ("\n", "\r\n", "\r")}
 #: What each property must be, for the message to the sender.
 RULES = {
     "name": "1 to 128 of the characters a-z 0-9 . _ -, the first a letter or digit",
@@ -154,6 +161,15 @@ class CheckRefused(DeliveryRefused):
 # --------------------------------------------------------------------------------------------- the manifest's rules
 
 
+#: Properties of the standard that nothing here reads. They may have any shape: the library's idea of them is narrower
+#: than the standard's.
+UNREAD = ("schema", "sources", "licenses", "contributors")
+
+
+def _without_unread(given: Any) -> Any:
+    return {key: value for key, value in given.items() if key not in UNREAD} if isinstance(given, dict) else given
+
+
 class _Dialect(StandardDialect):
     header: pydantic.StrictBool = True
     headerRows: list[Annotated[pydantic.StrictInt, pydantic.Field(ge=1)]] = []  # noqa: N815, RUF012
@@ -172,6 +188,8 @@ class _Resource(StandardResource):
     sheet: str | None = None
     amount_unit: Literal["yuan", "wanyuan"] = "yuan"
 
+    _unread = pydantic.model_validator(mode="before")(_without_unread)
+
 
 class _Package(StandardPackage):
     name: Annotated[str, pydantic.Field(pattern=NAME)]
@@ -182,6 +200,8 @@ class _Package(StandardPackage):
     mode: Literal["snapshot", "delta"]
     contract_version: Annotated[str, pydantic.Field(pattern=SEMVER)]
     resources: Annotated[list[_Resource], pydantic.Field(min_length=1)]
+
+    _unread = pydantic.model_validator(mode="before")(_without_unread)
 
 
 def _refuse(code: DeliveryCode, message: str, path: str | None = None) -> CheckRefused:
@@ -293,10 +313,12 @@ def _dialect_problem(resource: _Resource, dialect: Dialect) -> str | None:
     if dialect.delimiter == dialect.quote_char:
         return "delimiter and quoteChar are the same character"
     if given is not None:
-        if given.escapeChar is not None or given.commentChar is not None or given.commentRows:
-            return "escapeChar, commentChar and commentRows are not supported: leave such rows and characters out"
         if not given.doubleQuote:
             return "a quote inside a field must be doubled (doubleQuote)"
+        for key, value in given.model_dump(exclude_unset=True).items():
+            # what asks for nothing asks for nothing else than what is done
+            if key not in DIALECT and value not in (None, False, "", []) and value not in UNASKED.get(key, ()):
+                return f"{key} is not supported, only delimiter, quoteChar, header and headerRows are"
     return None
 
 
@@ -538,7 +560,7 @@ class _Zip:
             self.encrypted |= bool(entry.flag_bits & 0x1)
             names = _entry_names(entry)
             if reason := _unsafe_entry(entry, names):
-                self.unsafe.append(Finding(DeliveryCode.PATH, f"archive entry: {reason}", names[0][:200]))
+                self.unsafe.append(Finding(DeliveryCode.PATH, f"archive entry: {reason}", entry.filename[:200]))
             for name in names:
                 self.entries.setdefault(name, []).append(entry)
         self.bases = self._find_bases()
@@ -621,7 +643,9 @@ def _entry_names(entry: zipfile.ZipInfo) -> list[str]:
             except (UnicodeDecodeError, UnicodeEncodeError):
                 continue
         names = names or [name]
-    return list(dict.fromkeys(text.replace("\\", "/") for text in names))
+    # some programs write ./ before every name, and ./ itself as an entry
+    plain = (re.sub(r"^(\./)+", "", text.replace("\\", "/")) for text in names)
+    return [text for text in dict.fromkeys(plain) if text]
 
 
 def _unsafe_entry(entry: zipfile.ZipInfo, names: Iterable[str]) -> str | None:

@@ -188,6 +188,15 @@ def dialect(**values: Any) -> Change:
     return lambda described: described["resources"][0].__setitem__("dialect", values)
 
 
+def test_entries_of_a_zip_that_begin_with_a_dot(tmp_path: Path) -> None:
+    files = {"datapackage.json": json.dumps(manifest()).encode(), **DATA}
+    for start in ("./", "././", "folder/"):
+        entries = [("./", b""), *((start + name, content) for name, content in files.items())]
+        assert codes(zipped(tmp_path, entries), tmp_path) == []
+    for wrong in (".//x", "./../x", "a/./b"):
+        assert codes(zipped(tmp_path, [*files.items(), (wrong, b"")]), tmp_path) == ["D_PATH"]
+
+
 BROKEN: dict[str, Change] = {
     **{f"without {key}": operator.methodcaller("pop", key) for key in manifest()},
     **{f"null {key}": setting(key, None) for key in manifest()},
@@ -246,6 +255,13 @@ BROKEN: dict[str, Change] = {
     "header rows a number": dialect(headerRows=2),
     "escape character": dialect(escapeChar="\\"),
     "quotes not doubled": dialect(doubleQuote=False),
+    "comments": dialect(commentChar="#"),
+    "blanks skipped": dialect(skipInitialSpace=True),
+    "a text for null": dialect(nullSequence="NA"),
+    "sheet in the dialect": dialect(sheetName="Sheet1"),
+    "another sheet": dialect(sheetNumber=2),
+    "lines that end otherwise": dialect(lineTerminator="|"),
+    "dialect misspelt": dialect(delimeter=";"),
     "sheet a number": resource("sheet", 1),
     "feed a number": resource("feed", 1),
 }
@@ -270,7 +286,14 @@ FINE: dict[str, Change] = {
     "properties of nobody": setting("x-remark", {"a": [1, None]}),
     "encoding in upper case": resource("encoding", "UTF-8"),
     "dialect": dialect(delimiter="|", quoteChar="'", header=True, headerRows=[2], lineTerminator="\n"),
+    "dialect of defaults": dialect(skipInitialSpace=False, commentRows=[], escapeChar=None, sheetNumber=1, title="t"),
     "schema of the standard": resource("schema", {"fields": [{"name": "code", "type": "string"}]}),
+    "schema without types": resource("schema", {"fields": [{"name": "e"}], "fieldsMatch": ["subset"]}),
+    "schema with categories": resource(
+        "schema", {"fields": [{"name": "g", "type": "integer", "categories": [{"value": 1, "label": "x"}]}]}
+    ),
+    "no licences": lambda described: described["resources"][0].update(sources=None, licenses=None, contributors=None),
+    "no licences at all": lambda described: described.update(sources=None, licenses=None, contributors=None),
 }
 
 
