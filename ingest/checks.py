@@ -171,7 +171,8 @@ def _check_person(
 
     text = number.text.fill_null("") if number.text.null_count() else number.text
     content = Bytes(text)
-    foreign &= content.lengths == 18
+    if foreign.any():
+        foreign &= text.str.len_chars().to_numpy() == 18
     checkable = chinese | foreign
     small = content.rows(np.flatnonzero((content.data - np.uint8(ord("a"))) < 26))
     small = small[checkable[small]]

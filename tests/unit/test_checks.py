@@ -117,6 +117,9 @@ def warnings(feed: Feed, row: dict[str, str]) -> list[str]:
         ("07", resident("81560019900307251"), ["E_ID:certno"]),
         ("07", resident("91560019900307251")[:17] + "A", ["E_ID:certno"]),
         ("07", "ABC123456789012", []),  # the old form: 15 characters
+        ("07", "证件号码一二", []),  # 18 bytes, but six characters
+        ("07", "证" * 18, ["E_ID:certno"]),
+        ("07", resident("91560019900307251")[:17] + "证", ["E_ID:certno"]),
         ("08", "E12345678", []),
         ("08", "E12", ["E_ID:certno"]),
         ("08", "E" * 50, []),
