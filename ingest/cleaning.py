@@ -650,6 +650,12 @@ def _clean_number(text: pl.Series, column: Column, context: Context) -> Cleaned:
     result.flag(RowCode.TYPE, mistaken)
     result.flag(RowCode.RANGE, nulls(values) & ~nulls(read))
     result.reject(RowCode.RANGE, true(values.abs() >= Decimal(10) ** whole))
+    # a number that its rounding would bring within its bounds is none the less outside
+    rounded = np.flatnonzero(true(read.str.contains(rf"\.[0-9]{{{scale + 1}}}")))
+    low = Decimal("-Infinity") if column.minimum is None else column.minimum
+    high = Decimal("Infinity") if column.maximum is None else column.maximum
+    inside = np.array([low <= Decimal(number) <= high for number in read.gather(rounded)], dtype=np.bool_)
+    result.reject(RowCode.RANGE, among(rounded[~inside], len(text)))
     return result
 
 
