@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 from xml.parsers import expat
 
+import numpy as np
 import polars as pl
 import python_calamine
+from numpy.typing import NDArray
 
 from ingest.contracts.model import Column, Feed, Kind, header_key
 from ingest.deliveries import Resource
@@ -34,7 +36,8 @@ UNUSUAL = re.compile(rb"""[<:]c(?=[\s/>])(?!\sr="(?:[A-Z]|A[A-Z]|B[A-I])[0-9]{1,
 OVERLAP = 64  # bytes of a chunk that are looked at again with the next one: more than UNUSUAL looks at
 #: What a cell shows that could not be computed. The library reads it as an empty one.
 ERRORS = ("#N/A", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#GETTING_DATA")
-CELL = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
+CELL = re.compile(r"([A-Za-z]{1,3})([1-9][0-9]{0,6})")
+COLUMNS = 16_384  # of any sheet
 
 TOTAL = re.compile(r"(本页|本表|本月|本年)?(合计|小计|总计|共计|累计)([:：(（].*)?")
 NOTES = re.compile(r"(填表说明|填报说明|填写说明)|(说明|注|备注)[:：]")
@@ -55,7 +58,7 @@ class SheetTable(Table):
         self.feed = feed
         self.limits = limits
         self.rows_skipped = 0
-        self.errors: dict[str, array[int]] = {}  # see _Cells, by part of the workbook
+        self.errors: dict[str, NDArray[np.uint64]] = {}  # see _Cells, by part of the workbook
         self.sheet = self._sheet()
         self.part = self._part(self.sheet.name) if self.errors else ""
         head = [list(row) for _, row in zip(range(SEARCHED), self._rows(), strict=False)]
@@ -147,20 +150,20 @@ class SheetTable(Table):
                 self.errors[entry.filename] = self._look(stream)
         return size
 
-    def _look(self, stream: IO[bytes]) -> "array[int]":
+    def _look(self, stream: IO[bytes]) -> NDArray[np.uint64]:
         """Read the cells of a sheet as the library will; refuse them when they span too big a rectangle."""
         cells = _Cells()
         try:
             while chunk := stream.read(CHUNK):
                 cells.feed(chunk)
-                if cells.rows * cells.columns > CELLS:
+                if cells.columns > COLUMNS or cells.rows * cells.columns > CELLS:
                     self._refuse(
                         f"the sheet spans {cells.rows} rows and {cells.columns} columns; delete the empty ones"
                     )
             cells.feed(b"", last=True)
         except expat.ExpatError as error:
             self._refuse(f"the workbook is damaged ({error}); save it again")
-        return cells.errors
+        return np.sort(np.array(cells.errors, dtype=np.uint64))
 
     def _part(self, name: str) -> str:
         """The part of the workbook that holds a sheet; empty when that cannot be told."""
@@ -187,12 +190,13 @@ class SheetTable(Table):
         """The rows from row 1 of the sheet on, each from column A on."""
         if self.sheet.start is None:
             return
-        errors = sorted(self.errors.get(self.part, ()), reverse=True)
+        errors, at = self.errors.get(self.part, np.empty(0, dtype=np.uint64)), 0
         left = [""] * self.sheet.start[1]  # the library gives the empty rows above the first cell, not the columns
         for number, cells in enumerate(self.sheet.iter_rows()):
             row = left + cells if left else cells
-            while errors and errors[-1] >> 20 == number:
-                column, kind = divmod(errors.pop() & 0xFFFFF, 16)
+            while at < len(errors) and (error := int(errors[at])) >> 20 == number:
+                at += 1
+                column, kind = divmod(error & 0xFFFFF, 16)
                 if column < len(row) and row[column] == "":
                     row[column] = ERRORS[kind]
             yield row
@@ -355,7 +359,7 @@ class _Cells:
         elif name == "v":
             self.text = ""  # before it stands the formula
         elif name == "row" and (number := attributes.get("r")) is not None:
-            if not re.fullmatch(r"[0-9]{1,7}", number):
+            if not re.fullmatch(r"[1-9][0-9]{0,6}", number):
                 raise expat.ExpatError(f"a row {number!r:.20}")
             self.row = int(number) - 1
 
