@@ -61,6 +61,7 @@ ENCODINGS = {
 DIALECT = {
     *("delimiter", "quoteChar", "header", "headerRows", "doubleQuote"),
     *("headerJoin", "profile", "title", "description"),
+    *("csvddfVersion", "caseSensitiveHeader"),  # older programs write them
 }
 #: Values of others that ask for what is done anyway; a line may end in any of these ways.
 UNASKED = {"sheetNumber": (1,), "lineTerminator": ("\n", "\r\n", "\r")}

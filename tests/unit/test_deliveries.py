@@ -287,6 +287,7 @@ FINE: dict[str, Change] = {
     "encoding in upper case": resource("encoding", "UTF-8"),
     "dialect": dialect(delimiter="|", quoteChar="'", header=True, headerRows=[2], lineTerminator="\n"),
     "dialect of defaults": dialect(skipInitialSpace=False, commentRows=[], escapeChar=None, sheetNumber=1, title="t"),
+    "dialect of an older program": dialect(csvddfVersion=1.2, caseSensitiveHeader=False, delimiter=","),
     "schema of the standard": resource("schema", {"fields": [{"name": "code", "type": "string"}]}),
     "schema without types": resource("schema", {"fields": [{"name": "e"}], "fieldsMatch": ["subset"]}),
     "schema with categories": resource(
