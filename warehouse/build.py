@@ -447,8 +447,12 @@ def _invoke(
     listeners: Sequence[Callable[[Any], None]] = (),
 ) -> None:
     """Call dbt in this process. Its log goes to a file below ``folder``."""
-    from dbt.cli.main import dbtRunner  # 2 s to import: only where dbt really runs
+    # 2 s to import: only where dbt really runs
+    from dbt.cli.main import dbtRunner
 
+    from warehouse import connections
+
+    connections.keep()
     folder.mkdir(parents=True, exist_ok=True)
     arguments = [
         *command,

@@ -325,3 +325,23 @@ def test_a_build_of_many_rows_is_planned_without_nested_loops(
     decide(conn, "e")
     rows("e", 150)
     assert planned() == "on"
+
+
+def test_a_thread_keeps_its_connection_from_node_to_node(conn: psycopg.Connection, settings: Settings) -> None:
+    models = [f"process_{number}" for number in range(3 * settings.dbt_threads)]
+    for name in models:
+        (build.PROJECT / "models" / f"{name}.sql").write_text("select pg_backend_pid() as pid")
+    decide(conn, "a")
+    assert build_all(settings)
+    pids = {conn.execute(f"SELECT pid FROM marts.{name}").fetchone() for name in models}
+    assert len(pids) <= settings.dbt_threads
+    # WHEN a node fails in the middle, the ones after it still get their work done
+    (build.PROJECT / "models" / "process_1.sql").write_text("select 1 / 0 as pid")
+    decide(conn, "b")
+    with pytest.raises(WarehouseError, match="1 failed: process_1: division by zero"):
+        build_all(settings)
+    (last,) = conn.execute(
+        "SELECT count(*) FROM ops.dbt_result WHERE status = 'success' AND node LIKE '%process%'"
+        " AND run_at = (SELECT max(run_at) FROM ops.dbt_result)"
+    ).fetchone()
+    assert last == len(models) - 1

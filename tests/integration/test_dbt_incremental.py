@@ -110,3 +110,53 @@ def test_a_build_that_begins_as_a_copy_equals_one_full_build(builds: Builds) -> 
     # THEN it is what building everything makes
     builds.full("build_a", then)
     assert builds.differences() == []
+
+
+def test_rows_that_a_delivery_does_not_change_are_not_written(builds: Builds) -> None:
+    """Its keys are touched and computed anew; what comes out as it stands stays where it is."""
+
+    def snapshot(number: int, sender: str, month: int, **skills: str | None) -> Delivery:
+        organisation = {"org_code": "O1", "org_name": "One", "org_level": "90", "org_type": "1", "status": "1"}
+        organisation["admdvs"] = "110101"
+        member = {"org_code": "O1", "status": "1", "joined_on": date(2025, 5, 1)}
+        members = [
+            member | {"member_id": name, "person_key": UUID(int=place), "skill_level": skill}
+            for place, (name, skill) in enumerate(skills.items(), start=number % 2 * 10)
+        ]
+        return Delivery(
+            number=number,
+            name=f"membership-{number}",
+            source="membership",
+            sender=sender,
+            month=date(2026, month, 1),
+            mode="snapshot",
+            created=datetime(2026, 6, number, tzinfo=UTC),
+            feeds={"organisation": [organisation], "member": members},
+        )
+
+    def places() -> dict[tuple[str, date], str]:
+        found = builds.conn.execute("SELECT member_id, month, ctid::text FROM build_a.member_month").fetchall()
+        return {(member, month): place for member, month, place in found}
+
+    # GIVEN what a sender said in January goes on in February, when another sender speaks
+    first, other = snapshot(1, "110000", 1, A="高级工", B="高级工"), snapshot(2, "350000", 2, C="初级工")
+    late = snapshot(3, "110000", 2, A="高级工", B="技师")
+    land(builds.conn, [first, other, late])
+    builds.full("build_a", [first, other])
+    before = places()
+    # WHEN it says the same of one member in February, and something new of the other
+    builds.freeze("build_a", [first, other, late])
+    builds.dbt("build_a", "run")
+    # THEN only the other one's row is another
+    after = places()
+    january, february = date(2026, 1, 1), date(2026, 2, 1)
+    assert (
+        before.keys()
+        == after.keys()
+        == {("A", january), ("A", february), ("B", january), ("B", february), ("C", february)}
+    )
+    assert {key for key in after if before[key] != after[key]} == {("B", february)}
+    touched = builds.conn.execute("SELECT count(DISTINCT person_key) FROM build_a_staging.int_touched_member_month")
+    assert touched.fetchone() == (2,)
+    builds.full("build_b", [first, other, late])
+    assert builds.differences() == []

@@ -2,6 +2,7 @@
     materialized='incremental',
     touched='int_touched_transfer',
     touched_on=['month', 'person_key'],
+    leave_same=true,
     indexes=[{'columns': ['month', 'person_key'], 'unique': true}, {'columns': ['person_key']}],
 ) }}
 -- depends_on: {{ ref('int_touched_transfer') }}

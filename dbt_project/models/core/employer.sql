@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['employer_uscc'], 'unique': true}]) }}
+{{ config(leave_same=true, indexes=[{'columns': ['employer_uscc'], 'unique': true}]) }}
 {# Name and attributes by the organisation that stands for the employer, else by its last fund report, else by its last
    insurance spell. #}
 with

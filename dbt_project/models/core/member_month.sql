@@ -2,6 +2,7 @@
     materialized='incremental',
     touched='int_touched_member_month',
     touched_on=['month', 'person_key'],
+    leave_same=true,
     indexes=[
         {'columns': ['person_key', 'month'], 'unique': true},
         {'columns': ['month', 'sender']},

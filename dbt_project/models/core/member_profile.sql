@@ -2,6 +2,7 @@
     materialized='incremental',
     touched='int_touched_profile',
     touched_on=['person_key'],
+    leave_same=true,
     indexes=[
         {'columns': ['person_key'], 'unique': true},
         {'columns': ['sender', 'admdvs']},

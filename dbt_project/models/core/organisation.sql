@@ -1,4 +1,7 @@
-{{ config(indexes=[{'columns': ['sender', 'org_code'], 'unique': true}, {'columns': ['employer_uscc']}]) }}
+{{ config(
+    leave_same=true,
+    indexes=[{'columns': ['sender', 'org_code'], 'unique': true}, {'columns': ['employer_uscc']}],
+) }}
 {# Parents are followed within one sender, seven steps at most (the register has seven levels): a circle cannot run
    on. #}
 {% set steps = 7 %}

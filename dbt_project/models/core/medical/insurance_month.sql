@@ -2,6 +2,7 @@
     materialized='incremental',
     touched='int_touched_insurance_month',
     touched_on=['month', 'person_key'],
+    leave_same=true,
     indexes=[{'columns': ['month', 'person_key'], 'unique': true}],
 ) }}
 -- depends_on: {{ ref('int_touched_insurance_month') }}

@@ -1,4 +1,7 @@
-{{ config(indexes=[{'columns': ['institution_key'], 'unique': true}, {'columns': ['fixmedins_code']}]) }}
+{{ config(
+    leave_same=true,
+    indexes=[{'columns': ['institution_key'], 'unique': true}, {'columns': ['fixmedins_code']}],
+) }}
 with
 
 sighting as (

@@ -2,6 +2,7 @@
     materialized='incremental',
     touched='int_touched_coverage_month',
     touched_on=['month'],
+    leave_same=true,
     indexes=[{'columns': ['month', 'sender', 'admdvs'], 'unique': true}, {'columns': ['admdvs', 'month']}],
 ) }}
 -- depends_on: {{ ref('int_touched_coverage_month') }}

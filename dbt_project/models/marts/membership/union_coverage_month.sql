@@ -2,6 +2,7 @@
     materialized='incremental',
     touched='int_touched_month',
     touched_on=['month'],
+    leave_same=true,
     indexes=[
         {'columns': ['month', 'sender', 'admdvs', 'industry', 'employer_nature'], 'unique': true},
         {'columns': ['admdvs', 'month']},

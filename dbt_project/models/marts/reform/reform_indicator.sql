@@ -1,4 +1,7 @@
-{{ config(indexes=[{'columns': ['indicator', 'month', 'admdvs'], 'unique': true}, {'columns': ['month']}]) }}
+{{ config(
+    leave_same=true,
+    indexes=[{'columns': ['indicator', 'month', 'admdvs'], 'unique': true}, {'columns': ['month']}],
+) }}
 {# One province's numerators and denominators; the country is their sum. #}
 with
 

@@ -2,6 +2,7 @@
     materialized='incremental',
     touched='int_touched_month',
     touched_on=['month'],
+    leave_same=true,
     indexes=[{'columns': ['month', 'sender', 'admdvs', 'skill_rank'], 'unique': true}],
 ) }}
 -- depends_on: {{ ref('int_touched_month') }}

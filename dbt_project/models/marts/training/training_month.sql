@@ -2,6 +2,7 @@
     materialized='incremental',
     touched='int_touched_training_month',
     touched_on=['month'],
+    leave_same=true,
     indexes=[{'columns': ['month', 'sender', 'training_type', 'funding_source'], 'unique': true}],
 ) }}
 -- depends_on: {{ ref('int_touched_training_month') }}
