@@ -216,7 +216,7 @@ def _check_person(
     suspects = np.flatnonzero(usable & ~person.resident)
     if len(suspects):
         # 4.40101E+17, and what is left of a number once its last three digits have been rounded away
-        shape = text.gather(suspects).str.contains(r"^[0-9](?:\.[0-9]+)?[eE]\+[0-9]{2}$|^[0-9]\.[0-9]+[eE][0-9]{2}$")
+        shape = text.gather(suspects).str.contains(r"^[0-9](?:\.[0-9]+)?[eE]\+[0-9]+$|^[0-9]\.[0-9]+[eE][0-9]{2}$")
         broken[suspects] = shape.to_numpy()
         unchecked = np.flatnonzero(~read.checked)
         doubtful = matrix[unchecked]

@@ -126,6 +126,7 @@ def warnings(feed: Feed, row: dict[str, str]) -> list[str]:
         ("08", "E" * 51, ["E_ID:certno"]),
         ("01", "4.49901E+17", ["E_SCI:certno"]),
         ("08", "4.49901E+17", ["E_SCI:certno"]),
+        ("01", "4.4E+017", ["E_SCI:certno"]),  # as Windows prints it
         ("01", "", ["E_REQUIRED:certno"]),
         ("01", "不详", ["E_REQUIRED:certno"]),
         ("77", "12", ["E_CODE:cert_type"]),  # not checked without a type
