@@ -24,7 +24,7 @@ from world import FIRST_MONTH, World, add_months
 
 from ingest import contracts, database
 from ingest.settings import Settings
-from warehouse import build, server
+from warehouse import build, plans, server
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ class Bench:
         world.reversal(conn, others[0], last)
         self._measure("reversal of a year-old settlement")
         begun = time.monotonic()
-        assert build.plan(self.dsn, contracts.load()) is None
+        assert plans.make(self.dsn, contracts.load()) is None
         print(f"\nnothing new: {time.monotonic() - begun:.2f} s in all, without dbt", flush=True)
         self._deliver(late, add_months(FIRST_MONTH, world.months))
         self._measure("a month nobody had delivered before, by one sender")
@@ -103,13 +103,13 @@ class Bench:
             self.conn.execute("UPDATE ops.publication SET is_current = false")
         self.conn.execute("CHECKPOINT")
         begun = time.monotonic()
-        plan = build.plan(self.dsn, contracts.load())
+        plan = plans.make(self.dsn, contracts.load())
         assert plan is not None
         assert plan["full_refresh"] == full
         build.run(self.dsn, self.settings, plan)
         wall = time.monotonic() - begun
         with self.conn.transaction():
-            build.complete(self.conn, plan)
+            plans.complete(self.conn, plan)
             # as if build_b were what readers see: the next build is of build_a again
             self.conn.execute("DELETE FROM ops.publication")
             self.conn.execute(

@@ -22,7 +22,7 @@ from world import World
 
 from ingest import contracts, database
 from ingest.settings import Settings
-from warehouse import build, server
+from warehouse import build, plans, server
 
 TARGET_MS = 50
 
@@ -133,7 +133,7 @@ def _in_home(home: Path, told: argparse.Namespace) -> None:
                         world.membership(conn, sender, month)
                         world.training(conn, sender, month)
                         world.medical(conn, sender, month)
-                plan = build.plan(dsn, contracts.load())
+                plan = plans.make(dsn, contracts.load())
                 assert plan is not None
                 build.run(dsn, settings, plan)
             ask(conn, "build_a", told.runs)

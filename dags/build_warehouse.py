@@ -16,7 +16,7 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ingest.settings import Settings
-from warehouse import build, models
+from warehouse import dbt, models
 from warehouse.wiring import ARGUMENTS, LANDING, LEDGER, SOURCES
 
 #: Longest wait for loads under way; then the build takes what there is.
@@ -85,7 +85,7 @@ def build_warehouse() -> None:
 
         instance = get_current_context()["ti"]
         board = models.Board(
-            models.read(build.manifest(Settings())), lambda told: instance.xcom_push(key=models.BOARD, value=told)
+            models.read(dbt.manifest(Settings())), lambda told: instance.xcom_push(key=models.BOARD, value=told)
         )
         try:
             passes.run_dbt(Settings(), planned, on_result=board.tell)
@@ -119,7 +119,7 @@ def build_warehouse() -> None:
     shown: dict[str, models.ModelTask] = {}
     with TaskGroup("models", tooltip="How dbt fares with each model"):
         layers: dict[str, TaskGroup] = {}
-        for model in models.read(build.manifest_path(Settings())):
+        for model in models.read(dbt.manifest_path(Settings())):
             if model.layer not in layers:
                 layers[model.layer] = TaskGroup(model.layer)
             shown[model.unique_id] = models.ModelTask(

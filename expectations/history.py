@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from ingest.deliveries import Manifest
+from ingest.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows against their contract: every row code about values (spec/deliveries.md 2.2 to 2.4 and 3).
+"""Rows against their contract: every row code about values (docs/senders.md lists them).
 
 ``check`` takes a batch as read and gives back good rows ready for COPY, persons for the vault, rejected rows with all
 their reasons, and warnings. Keys that stand twice are not its business: they show only over the whole delivery.

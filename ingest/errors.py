@@ -94,3 +94,8 @@ class DeliveryRefused(Exception):
     def codes(self) -> list[str]:
         """The distinct codes, in order of name."""
         return sorted({finding.code.value for finding in self.findings})
+
+
+def refused(code: DeliveryCode, message: str, path: str | None = None) -> DeliveryRefused:
+    """The refusal of a delivery for one reason."""
+    return DeliveryRefused([Finding(code, message, path)])

@@ -16,8 +16,10 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from ingest.deliveries import CHUNK, MANIFEST, MANIFEST_BYTES, manifest_of_zip, parse_manifest, unsafe_path
+from ingest import manifest as manifests
 from ingest.errors import DeliveryRefused, WarehouseError
+from ingest.manifest import MANIFEST, MANIFEST_BYTES, unsafe_path
+from ingest.packages import CHUNK, manifest_of_zip
 from ingest.settings import Settings
 
 #: What tells two states of a file apart without reading it, by the file system at hand.
@@ -116,9 +118,9 @@ class Inbox:
         """The manifest, unchecked; empty when it cannot be read. Nothing but the manifest is read."""
         try:
             if not package.is_zip:
-                return parse_manifest(self._head(self._real(package.location)))
+                return manifests.parse(self._head(self._real(package.location)))
             with self.fs.open(self._path(self._real(package.location)), "rb") as stream:
-                return parse_manifest(manifest_of_zip(stream, Settings()))
+                return manifests.parse(manifest_of_zip(stream, Settings()))
         except (DeliveryRefused, ValueError, OSError):
             return {}
 
@@ -144,7 +146,7 @@ class Inbox:
     def _listed(self, location: str) -> list[str]:
         """The safe paths that the manifest lists; none when it cannot be read."""
         try:
-            resources = parse_manifest(self._head(location)).get("resources")
+            resources = manifests.parse(self._head(location)).get("resources")
         except ValueError:
             return []
         paths = [

@@ -15,8 +15,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from ingest.copying import Copy
 from ingest.errors import NAME_FREE, DeliveryCode, RowCode, WarehouseError
-from ingest.landing import Copy
 
 #: States of an arrival about which nothing is decided yet, in the order in which they are passed.
 UNDECIDED = ("received", "checked", "staged", "validated")

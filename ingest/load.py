@@ -5,35 +5,34 @@ loads it next starts over.
 """
 
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import polars as pl
 import psycopg
 
-from ingest import checks, contracts, deliveries, landing, ledger
+from ingest import batches, checks, contracts, deliveries, ledger
 from ingest.cleaning import Context
 from ingest.contracts.model import Contracts, Feed
+from ingest.copying import Copy
 from ingest.database import connect
-from ingest.deliveries import Checked, CheckRefused, Manifest, Resource
+from ingest.deliveries import Checked, CheckRefused
 from ingest.errors import DeliveryCode, DeliveryRefused, Finding, RowCode, WarehouseError
 from ingest.identity import Keyring, ensure_fingerprint
 from ingest.inbox import Inbox
 from ingest.ledger import Arrival, Identity
+from ingest.manifest import Manifest, Resource, described
+from ingest.packages import fallback_name
+from ingest.pipeline import Pipeline
 from ingest.readers import RawBatch, Table, open_table
 from ingest.settings import Settings
 from ingest.vault import VaultBatch
 
 __all__ = ["Arrival", "Gate", "GateRequest", "Outcome", "load", "pending", "register", "rejects", "withdraw"]
-
-#: Batches that may wait for the database while the next is read and checked; more would only cost memory.
-_AHEAD = 1
 
 OnStep = Callable[[str, dict[str, object]], None]
 
@@ -91,16 +90,14 @@ class _File:
 
 def register(conn: psycopg.Connection, settings: Settings) -> list[Arrival]:
     """Scan the inbox and write down every package that was not there before, in the order of the scan."""
-    for owner in sorted({owner for owner, _ in landing.leftovers(conn)}):
+    for owner in sorted({owner for owner, _ in batches.leftovers(conn)}):
         _sweep(conn, owner)
     inbox = Inbox(settings.inbox_url, settings.inbox_options)
     known = ledger.known_places(conn)
     new: list[Arrival] = []
     for package in inbox.scan():
         if (package.location, package.fingerprint) not in known:
-            told = deliveries.described(
-                inbox.peek(package), deliveries.fallback_name(Path(package.location), package.is_zip)
-            )
+            told = described(inbox.peek(package), fallback_name(Path(package.location), package.is_zip))
             arrival = ledger.receive(conn, package.location, package.fingerprint, _identity(told))
             if arrival is not None:
                 new.append(arrival)
@@ -131,7 +128,7 @@ def _sweep(conn: psycopg.Connection, arrival_id: int) -> None:
     if arrival.status not in ledger.UNDECIDED:
         with ledger.name_locked(conn, arrival.name, wait=False) as held:
             if held:
-                landing.drop_leftovers(conn, arrival_id)
+                batches.drop_leftovers(conn, arrival_id)
 
 
 # --- loading ---------------------------------------------------------------------------------------------------------
@@ -237,12 +234,12 @@ class _Attempt:
         self.conn, self.dsn, self.settings, self.contracts, self.keyring = conn, dsn, settings, known, keyring
         self.gate, self.on_step, self.arrival, self.id = gate, on_step, arrival, arrival.arrival_id
         self.files: list[_File] = []
-        self.batches: dict[str, landing.Batch] = {}
+        self.batches: dict[str, batches.Batch] = {}
         self.vault = VaultBatch(conn, keyring, self.id)
 
     def run(self) -> None:
         """Go through the steps to the decision."""
-        landing.drop_leftovers(self.conn, self.id)
+        batches.drop_leftovers(self.conn, self.id)
         # The place is fixed, so that the next attempt finds what a killed one left.
         workdir = self.settings.root / "work" / str(self.id)
         shutil.rmtree(workdir, ignore_errors=True)
@@ -334,7 +331,7 @@ class _Attempt:
             feed = self.contracts.feeds[checked.manifest.source, resource.feed]
             self.files.append(_File(resource, feed, checked.sizes[resource.path], checked.sha256[resource.path]))
             if feed.name not in self.batches:
-                self.batches[feed.name] = landing.Batch(self.conn, feed, self.id)
+                self.batches[feed.name] = batches.Batch(self.conn, feed, self.id)
                 self.batches[feed.name].create()
         self.vault.create()
 
@@ -347,7 +344,7 @@ class _Attempt:
         )
         try:
             table = self._open(file, checked)
-            with _Pipeline(self._prepare, self._copy) as pipeline:
+            with Pipeline(self._prepare, self._copy) as pipeline:
                 for raw in table.batches():
                     pipeline.put(file, raw, checks.check(raw, file.feed, context, self.keyring))
         except DeliveryRefused as refused:
@@ -358,7 +355,7 @@ class _Attempt:
         file.skipped, file.unknown_columns = table.rows_skipped, table.unknown_columns
         return []
 
-    def _prepare(self, file: _File, raw: RawBatch, checked: checks.CheckedBatch) -> list[landing.Copy]:
+    def _prepare(self, file: _File, raw: RawBatch, checked: checks.CheckedBatch) -> list[Copy]:
         """Make a checked batch ready to be copied: good rows, persons, warnings, rejected rows with their text."""
         batch = self.batches[file.feed.name]
         absent = [column.name for column in file.feed.landed if column.name not in raw.frame.columns]
@@ -377,7 +374,7 @@ class _Attempt:
             batch.rejected(ragged),
         ]
 
-    def _copy(self, copies: list[landing.Copy]) -> None:
+    def _copy(self, copies: list[Copy]) -> None:
         for copy in copies:
             copy.run(self.conn)
 
@@ -485,7 +482,7 @@ class _Attempt:
             paths = {file.resource.index: file.resource.path for file in self.files}
             for batch in self.batches.values():
                 batch.rejections_to_ledger(paths)
-            landing.drop_leftovers(self.conn, self.id)
+            batches.drop_leftovers(self.conn, self.id)
             ledger.decide(self.conn, self.id, status, codes, detail)
         self._tell(status, detail)
 
@@ -516,35 +513,3 @@ def _settling(conn: psycopg.Connection, known: Contracts, one: Manifest | Arriva
     if any(feed.required_in_snapshot for feed in known.of_source(source)):
         return ledger.last_snapshot_counts(conn, source, sender, period)
     return nullcontext()
-
-
-class _Pipeline:
-    """Three things at once: a batch is read and checked here, the one before made ready, the one before that copied.
-
-    Each of the two stages has a thread of its own, so that the database need not wait for work and batches stay in
-    order; ``copy`` gets what ``prepare`` returned.
-    """
-
-    def __init__(self, prepare: Callable[..., Any], copy: Callable[[Any], None]) -> None:
-        self._prepare, self._copy = prepare, copy
-        self._preparing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
-        self._copying = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copy")
-        self._waiting: deque[Future[None]] = deque()
-
-    def put(self, *batch: object) -> None:
-        """Send a batch on its way; waits while more than ``_AHEAD`` before it are not copied yet."""
-        while len(self._waiting) > _AHEAD:
-            self._waiting.popleft().result()
-        prepared = self._preparing.submit(self._prepare, *batch)
-        self._waiting.append(self._copying.submit(lambda: self._copy(prepared.result())))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            while self._waiting:
-                self._waiting.popleft().result()
-        finally:
-            for pool in (self._preparing, self._copying):
-                pool.shutdown(cancel_futures=True)

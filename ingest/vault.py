@@ -13,8 +13,8 @@ import psycopg
 from psycopg import sql
 
 from ingest.contracts.model import Feed, Kind
+from ingest.copying import Copy
 from ingest.identity import Keyring
-from ingest.landing import Copy
 
 #: What the sealed record calls a column, whatever its feed calls it.
 _FIELDS = {Kind.CERT_TYPE: "cert_type", Kind.CERTNO: "certno", Kind.NAME: "name", Kind.MOBILE: "mobile"}

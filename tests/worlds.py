@@ -14,7 +14,7 @@ from psycopg import sql
 
 from ingest import contracts, database
 from ingest.settings import Settings
-from warehouse import build
+from warehouse import dbt
 
 PROJECT = Path(__file__).parents[1] / "dbt_project"
 SENDERS = ("110000", "350000", "440000")
@@ -215,7 +215,7 @@ class Builds:
     def __init__(self, dsn: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
         self.conn = database.connect(dsn)
         self.place = place
-        for name, value in build.environment(dsn, settings).items():
+        for name, value in dbt.environment(dsn, settings).items():
             monkeypatch.setenv(name, value)
         self.runners: dict[str, Any] = {}  # of dbt, whose import takes a while
 

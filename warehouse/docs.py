@@ -6,7 +6,7 @@ from pathlib import Path
 from expectations import docs as validation
 from ingest.database import connect
 from ingest.settings import Settings
-from warehouse import build, server
+from warehouse import dbt, server
 
 INDEX = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Union data warehouse</title>
 <h1>Union data warehouse 工会智慧数据库</h1>
@@ -27,10 +27,10 @@ def refresh(settings: Settings) -> Path:
     validation.build(dsn, place / "validation")
     with connect(dsn) as conn:
         row = conn.execute("SELECT build FROM ops.publication WHERE is_current").fetchone()
-    published = row[0] if row else build.BUILDS[0]
-    mark, wanted = place / "dbt.code", f"{published} {build.code_hash()}"
+    published = row[0] if row else dbt.BUILDS[0]
+    mark, wanted = place / "dbt.code", f"{published} {dbt.code_hash()}"
     if not mark.exists() or mark.read_text() != wanted:
-        shutil.copyfile(build.document(dsn, settings, published), place / "dbt.html")
+        shutil.copyfile(dbt.document(dsn, settings, published), place / "dbt.html")
         mark.write_text(wanted)
     index = place / "index.html"
     index.write_text(INDEX, encoding="utf-8")

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ingest.contracts import Contracts, Feed
-from ingest.deliveries import FORMATS, MANIFEST, Dialect, Resource
 from ingest.errors import DeliveryRefused, WarehouseError
+from ingest.manifest import FORMATS, MANIFEST, Dialect, Resource
 from ingest.readers import open_table
 from ingest.settings import Settings
 

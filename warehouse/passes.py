@@ -17,9 +17,9 @@ from ingest.errors import Finding, WarehouseError
 from ingest.identity import Keyring, ensure_fingerprint
 from ingest.load import Arrival, GateRequest, Outcome
 from ingest.settings import Settings
-from warehouse import build, roles, server
+from warehouse import build, dbt, plans, roles, server
 from warehouse import publish as publication
-from warehouse.build import BuildPlan
+from warehouse.plans import BuildPlan
 
 #: Told (stage, text, done, all).
 Progress = Callable[[str, str, int, int], None]
@@ -53,7 +53,7 @@ def opened(settings: Settings) -> Iterator[psycopg.Connection]:
 def prepare(settings: Settings) -> None:
     """Whatever the first step would otherwise wait for: server, schema, roles, key, dbt's manifest."""
     with opened(settings):
-        build.manifest(settings)
+        dbt.manifest(settings)
 
 
 # --- loading ---------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def merge_partitions(settings: Settings) -> dict[str, int]:
 def unpublished(settings: Settings) -> bool:
     """Whether decisions stand that no publication knows while nothing is left to load."""
     with opened(settings) as conn:
-        return not load.pending(conn) and build.is_new(conn)
+        return not load.pending(conn) and plans.is_new(conn)
 
 
 def plan_build(settings: Settings, month: str | None = None) -> BuildPlan | None:
@@ -125,8 +125,8 @@ def plan_build(settings: Settings, month: str | None = None) -> BuildPlan | None
     """
     with opened(settings) as conn:
         if month:
-            build.ask_month(conn, parse_month(month))
-    return build.plan(server.ensure_running(settings), contracts.load())
+            plans.ask_month(conn, parse_month(month))
+    return plans.make(server.ensure_running(settings), contracts.load())
 
 
 def parse_month(text: str) -> date:
@@ -140,8 +140,8 @@ def parse_month(text: str) -> date:
 def run_dbt(
     settings: Settings,
     plan: BuildPlan,
-    on_node: build.OnNode | None = None,
-    on_result: build.OnResult | None = None,
+    on_node: dbt.OnNode | None = None,
+    on_result: dbt.OnResult | None = None,
 ) -> None:
     """Run dbt for a plan and store its results; a failed model or test is a WarehouseError."""
     build.run(server.ensure_running(settings), settings, plan, on_node, on_result)
@@ -157,7 +157,7 @@ def audit(settings: Settings, plan: BuildPlan) -> None:
         raise WarehouseError(f"The audit of the figures failed, nothing is published: {names} (ops.validation_result)")
 
 
-def check_published(settings: Settings, on_node: build.OnNode | None = None) -> str | None:
+def check_published(settings: Settings, on_node: dbt.OnNode | None = None) -> str | None:
     """Run every data test over everything that is published; returns the build, None when nothing is published."""
     with opened(settings):
         return build.check_published(server.ensure_running(settings), settings, on_node)
@@ -168,18 +168,18 @@ def publish(settings: Settings, plan: BuildPlan) -> publication.Moved:
     dsn = server.ensure_running(settings)
 
     def note(conn: psycopg.Connection, moved: publication.Moved) -> None:
-        build.complete(conn, plan)
+        plans.complete(conn, plan)
         _note(conn, plan["build"], plan["deliveries"], moved, plan["ledger_hash"])
 
-    with build.exclusive(dsn), database.connect(dsn) as conn:
-        build.check(conn, plan)
-        wanted = publication.relations(build.manifest(settings))
+    with plans.exclusive(dsn), database.connect(dsn) as conn:
+        plans.check(conn, plan)
+        wanted = publication.relations(dbt.manifest(settings))
         return publication.move(conn, plan["build"], wanted, note)
 
 
 def publish_previous(settings: Settings) -> publication.Moved:
     """Return to the publication before the current one. It stays until a delivery is decided or a month asked for."""
-    with opened(settings) as conn, build.exclusive(server.ensure_running(settings)):
+    with opened(settings) as conn, plans.exclusive(server.ensure_running(settings)):
         previous = conn.execute(
             "SELECT b.build FROM ops.build AS b INNER JOIN ops.publication AS p ON p.is_current AND p.build <> b.build"
             " WHERE b.completed_at IS NOT NULL"
@@ -193,7 +193,7 @@ def publish_previous(settings: Settings) -> publication.Moved:
             previous,
         )
         deliveries = [name for (name,) in names]
-        as_of_now = build.ledger_hash(conn, build.code_hash())
+        as_of_now = plans.ledger_hash(conn, dbt.code_hash())
 
         def note(conn: psycopg.Connection, moved: publication.Moved) -> None:
             _note(conn, previous[0], deliveries, moved, as_of_now)
@@ -219,7 +219,7 @@ def build_and_publish(
     settings: Settings, progress: Progress, month: str | None = None
 ) -> tuple[BuildPlan | None, publication.Moved | None]:
     """Plan, dbt, audit, publish, as one: whoever builds meanwhile waits."""
-    with build.exclusive(server.ensure_running(settings)):
+    with plans.exclusive(server.ensure_running(settings)):
         plan = plan_build(settings, month)
         if plan is None:
             return None, None

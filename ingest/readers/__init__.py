@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ingest.contracts.model import Feed
-from ingest.deliveries import Resource
+from ingest.manifest import Resource
 from ingest.readers.base import Header, RawBatch, Table
 from ingest.settings import Settings
 

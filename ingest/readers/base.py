@@ -131,8 +131,3 @@ def cut(text: str) -> str:
     """The first 64 KiB of a text (in UTF-8), whole characters."""
     data = text.encode(errors="replace")
     return text if len(data) <= RAW_BYTES else data[:RAW_BYTES].decode(errors="ignore")
-
-
-def refused(code: DeliveryCode, message: str, path: str) -> DeliveryRefused:
-    """The refusal of a delivery for one reason."""
-    return DeliveryRefused([Finding(code, message, path)])

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingest.contracts.model import Feed, Kind
-from ingest.deliveries import Resource
-from ingest.errors import DeliveryCode
-from ingest.readers.base import Header, RawBatch, Table, refused, shown
+from ingest.errors import DeliveryCode, refused
+from ingest.manifest import Resource
+from ingest.readers.base import Header, RawBatch, Table, shown
 from ingest.readers.sheet import SPREADSHEET_DIGITS, text_of, without_nul
 from ingest.settings import Settings
 

@@ -20,9 +20,9 @@ import python_calamine
 from numpy.typing import NDArray
 
 from ingest.contracts.model import Column, Feed, Kind, header_key
-from ingest.deliveries import Resource
-from ingest.errors import DeliveryCode, DeliveryRefused
-from ingest.readers.base import Header, RawBatch, Table, cut, known_headers, refused, shown
+from ingest.errors import DeliveryCode, DeliveryRefused, refused
+from ingest.manifest import Resource
+from ingest.readers.base import Header, RawBatch, Table, cut, known_headers, shown
 from ingest.settings import Settings
 
 ROWS = 20_000  # of a batch

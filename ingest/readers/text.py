@@ -26,9 +26,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ingest.contracts.model import Feed
-from ingest.deliveries import Resource
-from ingest.errors import DeliveryCode
-from ingest.readers.base import LINE_BYTES, Header, RawBatch, Table, cut, refused, shown
+from ingest.errors import DeliveryCode, refused
+from ingest.manifest import Resource
+from ingest.readers.base import LINE_BYTES, Header, RawBatch, Table, cut, shown
 
 PIECE = 1024 * 1024  # parsed at once: about what the processor's cache holds
 BATCH = 8 * 1024 * 1024  # given on at once

@@ -172,7 +172,7 @@ def test_dag_files_are_short_and_only_wire() -> None:
                 modules = [statement.module or ""] if isinstance(statement, ast.ImportFrom) else names
                 assert all(module.startswith(may) for module in modules), (path.name, modules)
     code = (
-        "import sys, warehouse.build, warehouse.models, warehouse.wiring\n"
+        "import sys, warehouse.dbt, warehouse.models, warehouse.wiring\n"
         "print(*sorted({'pandas', 'dbt', 'great_expectations'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

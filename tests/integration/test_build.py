@@ -9,7 +9,7 @@ import pytest
 
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
-from warehouse import build, passes
+from warehouse import dbt, passes, plans
 
 PROJECT = {
     "dbt_project.yml": """
@@ -39,13 +39,13 @@ PROJECT = {
 @pytest.fixture
 def conn(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
     """A warehouse whose dbt project is the tiny one, without an audit."""
-    profile = (build.PROJECT / "profiles.yml").read_text()
+    profile = (dbt.PROJECT / "profiles.yml").read_text()
     project = tmp_path / "project"
     for name, text in {**PROJECT, "profiles.yml": profile}.items():
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text))
-    monkeypatch.setattr(build, "PROJECT", project)
+    monkeypatch.setattr(dbt, "PROJECT", project)
     monkeypatch.setattr(passes, "audit", lambda *_: None)
     with passes.opened(settings) as conn:
         yield conn
@@ -101,7 +101,7 @@ def test_builds_alternate_and_stop_when_nothing_is_new(
     assert build_all(settings)
     assert (current(conn), held(conn), kinds(conn)) == ("build_a", {"one"}, {"full"})
     with monkeypatch.context() as patch:
-        patch.setattr(build, "_invoke", lambda *_, **__: pytest.fail("dbt was started"))
+        patch.setattr(dbt, "invoke", lambda *_, **__: pytest.fail("dbt was started"))
         assert not build_all(settings)
         decide(conn, "one", "duplicate")
         assert not build_all(settings)  # a duplicate changes nothing
@@ -185,9 +185,9 @@ def test_changed_code_builds_everything_anew(conn: psycopg.Connection, settings:
     build_all(settings)
     decide(conn, "two")
     build_all(settings)
-    (build.PROJECT / "models/asked.sql").write_text("select 1 as added")
-    (build.PROJECT / "models/more.sql").write_text("select 1 as x")
-    (build.PROJECT / "models/asked.sql").unlink()
+    (dbt.PROJECT / "models/asked.sql").write_text("select 1 as added")
+    (dbt.PROJECT / "models/more.sql").write_text("select 1 as x")
+    (dbt.PROJECT / "models/asked.sql").unlink()
     plan, moved = passes.build_and_publish(settings, lambda *_: None)
     assert plan is not None
     assert plan["full_refresh"]
@@ -275,7 +275,7 @@ def test_another_key_stops_every_command(conn: psycopg.Connection, settings: Set
 
 
 def test_dbt_finds_the_warehouse_with_all_that_a_dsn_says(settings: Settings) -> None:
-    found = build.environment(
+    found = dbt.environment(
         "postgresql://me:p%40ss@db.example:6432/wh?sslmode=verify-full&sslrootcert=/ca.pem", settings
     )
     assert {name: found[name] for name in found if not name.startswith("DBT_")} == {
@@ -293,8 +293,8 @@ def test_dbt_finds_the_warehouse_with_all_that_a_dsn_says(settings: Settings) ->
 def test_a_build_of_many_rows_is_planned_without_nested_loops(
     conn: psycopg.Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "LARGE_ROWS", 100)
-    (build.PROJECT / "models" / "planned.sql").write_text("select current_setting('enable_nestloop') as nested_loops")
+    monkeypatch.setattr(plans, "LARGE_ROWS", 100)
+    (dbt.PROJECT / "models" / "planned.sql").write_text("select current_setting('enable_nestloop') as nested_loops")
 
     def planned() -> str:
         assert build_all(settings)
@@ -321,7 +321,7 @@ def test_a_build_of_many_rows_is_planned_without_nested_loops(
     rows("d", 10)
     assert planned() == "on"
     # WHEN they are many, but few of all
-    monkeypatch.setattr(build, "LARGE_SHARE", 0.9)
+    monkeypatch.setattr(plans, "LARGE_SHARE", 0.9)
     decide(conn, "e")
     rows("e", 150)
     assert planned() == "on"
@@ -330,13 +330,13 @@ def test_a_build_of_many_rows_is_planned_without_nested_loops(
 def test_a_thread_keeps_its_connection_from_node_to_node(conn: psycopg.Connection, settings: Settings) -> None:
     models = [f"process_{number}" for number in range(3 * settings.dbt_threads)]
     for name in models:
-        (build.PROJECT / "models" / f"{name}.sql").write_text("select pg_backend_pid() as pid")
+        (dbt.PROJECT / "models" / f"{name}.sql").write_text("select pg_backend_pid() as pid")
     decide(conn, "a")
     assert build_all(settings)
     pids = {conn.execute(f"SELECT pid FROM marts.{name}").fetchone() for name in models}
     assert len(pids) <= settings.dbt_threads
     # WHEN a node fails in the middle, the ones after it still get their work done
-    (build.PROJECT / "models" / "process_1.sql").write_text("select 1 / 0 as pid")
+    (dbt.PROJECT / "models" / "process_1.sql").write_text("select 1 / 0 as pid")
     decide(conn, "b")
     with pytest.raises(WarehouseError, match="1 failed: process_1: division by zero"):
         build_all(settings)

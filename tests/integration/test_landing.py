@@ -8,7 +8,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from ingest import contracts, database, landing
+from ingest import batches, contracts, database, landing
 from ingest.columns import hundredths
 from ingest.contracts import Contracts
 from ingest.errors import WarehouseError
@@ -33,8 +33,8 @@ def types(conn: psycopg.Connection) -> dict[str, str]:
     return landing._types(conn, "landing.training_fund")
 
 
-def batch(conn: psycopg.Connection, number: int = 7) -> landing.Batch:
-    return landing.Batch(conn, contracts.load().feeds[FEED], number)
+def batch(conn: psycopg.Connection, number: int = 7) -> batches.Batch:
+    return batches.Batch(conn, contracts.load().feeds[FEED], number)
 
 
 def rows(count: int, **columns: object) -> pl.DataFrame:
@@ -142,9 +142,9 @@ def test_what_is_copied_is_what_lands(warehouse):
         "SELECT employer_name, delivery_id, file_no FROM landing.training_fund ORDER BY line_number"
     ).fetchall()
     assert found == [(name, 7, 3) for name in names]
-    assert landing.leftovers(warehouse) == [(7, "landing.training_fund_7_rejected")]
-    landing.drop_leftovers(warehouse, 7)
-    assert landing.leftovers(warehouse) == []
+    assert batches.leftovers(warehouse) == [(7, "landing.training_fund_7_rejected")]
+    batches.drop_leftovers(warehouse, 7)
+    assert batches.leftovers(warehouse) == []
 
 
 def test_an_error_of_the_copy_shows_the_column_not_the_value(warehouse):
@@ -184,7 +184,7 @@ def test_every_type_lands_as_it_is(warehouse):
     feed = replace(known, name="ninth", columns=(*known.columns, *columns))
     database.migrate(warehouse, replace(contracts.load(), feeds={("training", "ninth"): feed}))
     with warehouse.transaction():
-        b = landing.Batch(warehouse, feed, 7)
+        b = batches.Batch(warehouse, feed, 7)
         b.create()
         b.begin_file(0)
         b.good(rows(2, **{name: given for name, (_, given, _) in kinds.items()})).run(warehouse)
@@ -195,7 +195,7 @@ def test_every_type_lands_as_it_is(warehouse):
 
 def test_a_type_that_no_landing_table_knows(warehouse):
     with pytest.raises(WarehouseError, match="jsonb"):
-        landing.Batch(warehouse, replace(FUND, columns=(replace(FUND.columns[0], sql_type="jsonb"),)), 7).good(
+        batches.Batch(warehouse, replace(FUND, columns=(replace(FUND.columns[0], sql_type="jsonb"),)), 7).good(
             pl.DataFrame({FUND.columns[0].name: ["{}"]})
         )
 

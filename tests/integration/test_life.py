@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ingest import contracts, database, landing, load, vault
+from ingest import batches, contracts, database, landing, load, vault
 from ingest.errors import DeliveryCode, Finding, WarehouseError
 from ingest.identity import Keyring
 from tests import packages, state
@@ -63,7 +63,7 @@ def test_an_accepted_delivery(warehouse, load_inbox, inbox, keyring):
     assert rejected["raw"].endswith(",x")
     steps = [step for (step,) in warehouse.execute("SELECT step FROM ops.delivery_step ORDER BY at")]
     assert steps == ["received", "checked", "staged", "validated", "accepted"]
-    assert landing.leftovers(warehouse) == []
+    assert batches.leftovers(warehouse) == []
 
 
 def test_direct_identifiers_are_in_the_vault_only(warehouse, load_inbox, inbox, keyring, database_dsn):
@@ -400,7 +400,7 @@ def test_a_refused_delivery_is_judged_again(warehouse, load_inbox, settings, dat
     assert outcome.codes == ["D_EXPECTATION"]
     assert landed(warehouse) == []
     assert len(reasons(warehouse)) == 1
-    assert landing.leftovers(warehouse) == []
+    assert batches.leftovers(warehouse) == []
     again = load.load(database_dsn, here, outcome.arrival_id, against)
     assert again == outcome
     assert len(reasons(warehouse)) == 1
@@ -442,7 +442,7 @@ def test_a_fault_between_staging_and_decision_leaves_nothing(warehouse, load_inb
     here = settings.model_copy(update={"inbox": str(inbox)})
     assert load.load(database_dsn, here, arrival.arrival_id).status == "accepted"
     assert len(landed(warehouse)) == 1
-    assert landing.leftovers(warehouse) == []
+    assert batches.leftovers(warehouse) == []
 
 
 def test_remarks_of_an_interrupted_judgement_are_not_told(warehouse, load_inbox, settings, database_dsn, inbox):
@@ -470,12 +470,12 @@ def test_remarks_of_an_interrupted_judgement_are_not_told(warehouse, load_inbox,
 def test_leftovers_of_a_killed_second_judgement_are_swept(warehouse, load_inbox, settings, inbox):
     write(inbox, "t", {"enrolment": [enrolment(1, result="x")]})
     outcome = only(load_inbox(inbox))
-    batch = landing.Batch(warehouse, contracts.load().feeds["training", "enrolment"], outcome.arrival_id)
+    batch = batches.Batch(warehouse, contracts.load().feeds["training", "enrolment"], outcome.arrival_id)
     with warehouse.transaction():
         batch.create()
-    assert len(landing.leftovers(warehouse)) == 2
+    assert len(batches.leftovers(warehouse)) == 2
     load.register(warehouse, settings.model_copy(update={"inbox": str(inbox)}))
-    assert landing.leftovers(warehouse) == []
+    assert batches.leftovers(warehouse) == []
 
 
 def test_steps_are_told(warehouse, settings, database_dsn, inbox):

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest import deliveries
+from ingest import manifest as manifests
 from ingest.contracts.model import Column, Contracts, Feed, Kind
-from ingest.deliveries import Checked, CheckRefused, check, content_hash, describe, parse_manifest, unsafe_path
+from ingest.deliveries import Checked, CheckRefused, check, content_hash, describe
 from ingest.errors import DeliveryRefused
 from ingest.settings import Settings
 
@@ -324,7 +324,7 @@ def test_period_is_compared_with_created_as_written(tmp_path: Path) -> None:
     [
         b"", b"[]", b"12", b"null", b'"text"', b"{", b"{]", b"\xff\xfe", b'{"name": 1, "name": 2}', b'{"a": NaN}',
         b'{"a": 1e999}', b'{"a": "\\u0000"}', b'{"a": "\\ud800"}', b"[" * 100_000, b'{"a":' * 60 + b"1" + b"}" * 60,
-        b'{"a": ' + b"9" * 5000 + b"}", b" " * (deliveries.MANIFEST_BYTES + 1),
+        b'{"a": ' + b"9" * 5000 + b"}", b" " * (manifests.MANIFEST_BYTES + 1),
     ],
     ids=range(17),
 )  # fmt: skip
@@ -399,7 +399,7 @@ def test_unsafe_paths(tmp_path: Path, path: str) -> None:
 
 def test_a_path_may_have_dots_blanks_and_chinese() -> None:
     for path in ("a..b.csv", ".hidden.csv", "会员 9月.csv", "a/b/c.csv", "-.csv"):
-        assert unsafe_path(path) is None
+        assert manifests.unsafe_path(path) is None
 
 
 @pytest.mark.parametrize("where", ["file", "folder", "manifest"])
@@ -489,4 +489,4 @@ def test_describe_names_a_broken_zip_by_its_file(tmp_path: Path) -> None:
 
 
 def test_parse_manifest_keeps_what_was_written() -> None:
-    assert parse_manifest('\ufeff{"a": [1, 2.5, "文"]}'.encode()) == {"a": [1, 2.5, "文"]}
+    assert manifests.parse('\ufeff{"a": [1, 2.5, "文"]}'.encode()) == {"a": [1, 2.5, "文"]}

@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.contracts.model import Column, Feed, Kind
-from ingest.deliveries import Dialect, Resource
 from ingest.errors import DeliveryRefused
+from ingest.manifest import Dialect, Resource
 from ingest.readers import RawBatch, Table, open_table, sheet
 from ingest.readers.parquet import _numbers
 from ingest.settings import Settings

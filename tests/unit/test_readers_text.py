@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingest.contracts.model import Column, Feed, Kind
-from ingest.deliveries import Dialect, Resource
 from ingest.errors import DeliveryRefused
+from ingest.manifest import Dialect, Resource
 from ingest.readers import open_table, text
 from ingest.readers.text import RowEnd
 from ingest.settings import Settings
