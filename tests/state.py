@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ingest import contracts, landing
+from ingest import batches, contracts, landing
 from ingest.contracts import Contracts
 from ingest.identity import Keyring
 
@@ -48,7 +48,7 @@ def of(conn: psycopg.Connection, known: Contracts, keyring: Keyring) -> State:
                 " ORDER BY a.name, l.file_no, l.line_number"
             ).format(sql.Identifier(landing.SCHEMA, table))
         ).fetchall()
-    state["leftovers"] = landing.leftovers(conn)
+    state["leftovers"] = batches.leftovers(conn)
     return state
 
 

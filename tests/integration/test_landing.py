@@ -237,9 +237,9 @@ def test_attaching_reads_no_row_and_waits_for_no_reader(warehouse, database_dsn)
 
 
 def test_keys_in_order_need_no_comparison():
-    def apart(*batches: list[str | None]) -> bool:
-        ranges = landing.KeyRanges(["k"])
-        for keys in batches:
+    def apart(*parts: list[str | None]) -> bool:
+        ranges = batches.KeyRanges(["k"])
+        for keys in parts:
             frame = pl.DataFrame({"k": keys}, schema={"k": pl.String})
             ranges.note(frame.head(1), frame.slice(1))
         return ranges.apart()
@@ -253,7 +253,7 @@ def test_keys_in_order_need_no_comparison():
 
 
 def test_keys_of_several_columns_are_not_run_together():
-    ranges = landing.KeyRanges(["a", "b"])
+    ranges = batches.KeyRanges(["a", "b"])
     ranges.note(pl.DataFrame({"a": ["x", "xy"], "b": ["yz", "z"]}))
     assert ranges.apart()
 
