@@ -55,6 +55,8 @@ def run(
             plans.check(conn, plan)
             if plan["copy_of"] is not None:
                 copies.copy(conn, plan["copy_of"], plan["build"])
+            if plan["full_refresh"]:
+                copies.set_aside(conn, plan["build"], plan["token"])
         try:
             listeners = [
                 *([dbt.listener(on_node)] if on_node else []),

@@ -1,7 +1,7 @@
-"""Copies of a build: its tables with all they have, in the schemas of the other one.
+"""What becomes of a build's tables before dbt comes: a copy of the other build's, or out of its way.
 
 A schema that has nothing of use begins as a copy of the published build, which the same code made, and is brought up to
-date from there; that is less work than building everything again.
+date from there; that is less work than building everything again. Where other code made that too, all is built anew.
 """
 
 import psycopg
@@ -34,6 +34,23 @@ def copy(conn: psycopg.Connection, origin: str, build: str) -> None:
                         conn.execute(sql.SQL("DROP {} IF EXISTS {} CASCADE").format(sql.SQL(word), here))
             for name in tables:
                 _copy_table(conn, origin + part, build + part, name)
+
+
+def set_aside(conn: psycopg.Connection, build: str, mark: str) -> None:
+    """Rename the tables of ``build`` that views outside of the builds still read: a full build begins without them.
+
+    Theirs are models that the code had lost. Where it has them again, dbt would drop the table and all views upon it.
+
+    Args:
+        conn: In autocommit mode.
+        build: The build that nobody reads.
+        mark: Ends the new names.
+    """
+    with conn.transaction():
+        for part in _PARTS:
+            for name in _read_from_outside(conn, build, part):
+                table, aside = sql.Identifier(build + part, name), sql.Identifier(f"{name[:40]}_{mark}")
+                conn.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(table, aside))
 
 
 def _read_from_outside(conn: psycopg.Connection, build: str, part: str) -> set[str]:

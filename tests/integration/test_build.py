@@ -200,6 +200,11 @@ def test_changed_code_builds_everything_anew(conn: psycopg.Connection, settings:
         decide(conn, name)
         build_all(settings)
     assert conn.execute("SELECT * FROM public.mine").fetchall() == []
+    # … and when the model comes back in the very schema where they still read it
+    (dbt.PROJECT / "models/asked.sql").write_text(PROJECT["models/asked.sql"])
+    build_all(settings)
+    assert current(conn) == "build_b"
+    assert conn.execute("SELECT * FROM public.mine").fetchall() == []
 
 
 def test_a_month_asked_for_is_rebuilt_once_in_each_schema(conn: psycopg.Connection, settings: Settings) -> None:
