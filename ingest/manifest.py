@@ -128,13 +128,17 @@ class Manifest:
     raw: dict[str, Any]
 
 
-#: Properties of the standard that nothing here reads. They may have any shape: the library's idea of them is narrower
-#: than the standard's.
-UNREAD = ("schema", "sources", "licenses", "contributors")
+class _OnlyOurs(pydantic.BaseModel):
+    """Looks at the properties that the class names itself.
 
+    What nothing here reads may have any shape: the library's idea of it is narrower than the standard's.
+    """
 
-def _without_unread(given: Any) -> Any:
-    return {key: value for key, value in given.items() if key not in UNREAD} if isinstance(given, dict) else given
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _leave_the_rest(cls, given: Any) -> Any:
+        ours = cls.__annotations__
+        return {key: value for key, value in given.items() if key in ours} if isinstance(given, dict) else given
 
 
 class _Dialect(StandardDialect):
@@ -144,7 +148,7 @@ class _Dialect(StandardDialect):
     quoteChar: Annotated[str, pydantic.Field(min_length=1, max_length=1, pattern=r"^[^\x00\r\n]$")] = '"'  # noqa: N815
 
 
-class Listed(StandardResource):
+class Listed(_OnlyOurs, StandardResource):
     """An entry of a manifest's list of files, as written."""
 
     name: Annotated[str, pydantic.Field(min_length=1, max_length=200)]
@@ -153,14 +157,14 @@ class Listed(StandardResource):
     hash: Annotated[str, pydantic.Field(pattern=r"^(sha256|sm3):[0-9A-Fa-f]{64}$")]
     bytes: Annotated[pydantic.StrictInt, pydantic.Field(ge=0)] | None = None
     rows: Annotated[pydantic.StrictInt, pydantic.Field(ge=0)] | None = None
+    format: str | None = None
+    encoding: str | None = None
     dialect: _Dialect | None = None
     sheet: str | None = None
     amount_unit: Literal["yuan", "wanyuan"] = "yuan"
 
-    _unread = pydantic.model_validator(mode="before")(_without_unread)
 
-
-class _Package(StandardPackage):
+class _Package(_OnlyOurs, StandardPackage):
     name: Annotated[str, pydantic.Field(pattern=NAME)]
     created: str
     source: str
@@ -169,8 +173,6 @@ class _Package(StandardPackage):
     mode: Literal["snapshot", "delta"]
     contract_version: Annotated[str, pydantic.Field(pattern=SEMVER)]
     resources: Annotated[list[Listed], pydantic.Field(min_length=1)]
-
-    _unread = pydantic.model_validator(mode="before")(_without_unread)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -294,6 +294,10 @@ FINE: dict[str, Change] = {
         "schema", {"fields": [{"name": "g", "type": "integer", "categories": [{"value": 1, "label": "x"}]}]}
     ),
     "no licences": lambda described: described["resources"][0].update(sources=None, licenses=None, contributors=None),
+    "odd shapes of what nobody reads": lambda described: described.update(
+        keywords=None, version=1.0, image=7, title=[]
+    ),
+    "odd shapes in a resource": lambda described: described["resources"][0].update(title=5, mediatype=None, data=1),
     "no licences at all": lambda described: described.update(sources=None, licenses=None, contributors=None),
 }
 
