@@ -79,6 +79,8 @@ class VaultBatch:
 
     def keep_only_landed(self, tables: Sequence[sql.Identifier]) -> None:
         """Drop persons of whom no row is left in the batch tables (their rows repeated a key)."""
+        if not tables:
+            return
         landed = sql.SQL(" UNION ALL ").join(sql.SQL("SELECT person_key FROM {}").format(table) for table in tables)
         self.conn.execute(
             sql.SQL(

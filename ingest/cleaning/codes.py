@@ -53,9 +53,9 @@ def _local(codes: pl.Series, column: Column) -> Mask:
         return np.ones(len(codes), dtype=np.bool_)
     if column.code_match == "first_two":
         pairs = sorted({code[:2] for code in listed})
-        return matches(codes, rf"^(?:{'|'.join(map(re.escape, pairs))})[0-9A-Za-z]*$")
+        return matches(codes, rf"^(?:{'|'.join(map(re.escape, pairs))})")
     if column.code_match == "prefix":
-        return matches(codes, rf"^(?:{'|'.join(map(re.escape, listed))})[0-9A-Za-z]+$")
+        return matches(codes, rf"(?s)^(?:{'|'.join(map(re.escape, listed))}).")
     return np.zeros(len(codes), dtype=np.bool_)
 
 

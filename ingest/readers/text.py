@@ -418,6 +418,8 @@ class _Pass:
                 # a quote that the file's end leaves open has drawn the line end into the field
                 content = row if finder.state is _State.QUOTED else row.rstrip(b"\r\n")
                 long = len(content) > LINE_BYTES // 2 and self.source.delivered_size(content) > LINE_BYTES
+                if long:
+                    self.source.text(content)  # kept or not, it must be text
                 return _Row(line, content, long)
             if len(self.block) - self.at > HELD:
                 return _Row(self.line, self._skip_row(), True)
@@ -557,6 +559,8 @@ class _Pass:
             return pa.schema([(name, kind) for name in names]).empty_table(), wrong
         # Arrow would take a byte order mark for no text; one of ours saves one that is
         block = codecs.BOM_UTF8 + block if block.startswith(codecs.BOM_UTF8) else block
+        if kind == pa.string():
+            _check_utf8(block)  # here: of a row that does not fit Arrow would tell it to nobody
         parsed = pa_csv.read_csv(
             pa.BufferReader(block),
             pa_csv.ReadOptions(use_threads=False, block_size=len(block) + 16, column_names=names),
@@ -566,7 +570,9 @@ class _Pass:
                 newlines_in_values=quoted,
                 invalid_row_handler=None if strict else take_note,
             ),
-            pa_csv.ConvertOptions(column_types=dict.fromkeys(names, kind), strings_can_be_null=False),
+            pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, kind), strings_can_be_null=False, check_utf8=False
+            ),
         )
         return parsed, wrong
 
@@ -654,6 +660,12 @@ def _content_ends(block: bytes, rows: Rows) -> Offsets:
         # before a line feed, or alone
         ends -= (ends > rows.starts) & (data[np.maximum(ends - 1, 0)] == CR)
     return ends
+
+
+def _check_utf8(block: bytes) -> None:
+    """Raises pa.ArrowInvalid where a block is not UTF-8."""
+    ends = pa.py_buffer(np.array([0, len(block)], dtype=np.int64))
+    pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(block)]).cast(pa.large_string())
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

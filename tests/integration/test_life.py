@@ -275,6 +275,15 @@ def test_repeats_and_contradictions_over_the_whole_delivery(warehouse, load_inbo
     assert warehouse.execute("SELECT count(*) FROM vault.person").fetchone() == (103,)
 
 
+@pytest.mark.parametrize("twin", [{}, {"org_name": "别的工会"}], ids=["equal", "different"])
+def test_keys_of_a_feed_without_persons_stand_twice(warehouse, load_inbox, inbox, twin):
+    rows = [organisation(f"A{n}") for n in range(100)]
+    write(inbox, "o", {"organisation": [*rows, rows[7] | twin]}, source="membership", mode="delta")
+    assert only(load_inbox(inbox)).status == "accepted"
+    both = {("organisation.csv", line): ["E_KEY_DUPLICATE"] for line in (9, 102)}
+    assert reasons(warehouse) == (both if twin else {("organisation.csv", 102): ["E_REPEAT"]})
+
+
 def test_a_rejected_row_counts_among_the_repeated(warehouse, load_inbox, inbox):
     many = [enrolment(n) for n in range(100, 200)]
     write(inbox, "t", {"enrolment": [enrolment(1, result="x"), enrolment(1), *many, enrolment(1, result="y")]})

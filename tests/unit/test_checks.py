@@ -268,12 +268,14 @@ def test_amounts_are_positive_and_those_of_a_reversal_negative() -> None:
 
 def test_rules_of_fund_and_organisation() -> None:
     fund = {"employer_uscc": "91110000600037341L", "year": "2025", "employer_name": "某公司", "admdvs": "110101"}
-    assert reasons(FUND, fund | {"spent": "10", "frontline_spent": "10.01"}) == []
-    assert reasons(FUND, fund | {"spent": "10", "frontline_spent": "10.02"}) == ["E_SUM:frontline_spent"]
+    assert reasons(FUND, fund | {"spent": "10", "frontline_spent": "10"}) == []
+    assert reasons(FUND, fund | {"spent": "10", "frontline_spent": "10.01"}) == ["E_SUM:frontline_spent"]
     assert reasons(FUND, fund | {"spent": "-1", "frontline_spent": "0"}) == ["E_RANGE:spent"]
     assert warnings(FUND, fund | {"spent": "10", "frontline_spent": "1", "accrued": "9"}) == ["W_SUM:spent"]
+    assert warnings(FUND, fund | {"spent": "10", "accrued": "9.99"}) == ["W_SUM:spent"]
+    assert warnings(FUND, fund | {"spent": "10", "accrued": "9.99", "carried_in": "0.01"}) == []
     wan = Context(date(2026, 10, 3), "wanyuan")
-    assert reasons(FUND, fund | {"spent": "0.001", "frontline_spent": "0.001002"}, wan) == ["E_SUM:frontline_spent"]
+    assert reasons(FUND, fund | {"spent": "0.001", "frontline_spent": "0.001001"}, wan) == ["E_SUM:frontline_spent"]
     union = {
         "org_code": "1",
         "org_name": "某工会",

@@ -274,6 +274,22 @@ def test_undecodable_bytes_refuse_wherever_they_stand(tmp_path: Path, encoding: 
     assert refused.value.codes == ["D_ENCODING"]
 
 
+@pytest.mark.parametrize("size", [1_100_000, 2_000_000, 2_500_000])
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_undecodable_bytes_refuse_in_a_long_line_too(tmp_path: Path, encoding: str, size: int) -> None:
+    for field in (b"\xff\xff" + b"a" * size, b"a" * size + b"\xff\xff"):
+        with pytest.raises(DeliveryRefused) as refused:
+            read(tmp_path / "f", b"code,label,note\n" + b"a,b,c\n" * 300 + b"d,e," + field + b"\n", encoding)
+        assert refused.value.codes == ["D_ENCODING"]
+
+
+@pytest.mark.filterwarnings("error")  # what a callback raises is told as a warning, or on the screen
+def test_undecodable_bytes_in_a_row_that_does_not_fit_are_told_to_the_sender_alone(tmp_path: Path) -> None:
+    with pytest.raises(DeliveryRefused) as refused:
+        read(tmp_path / "f", b"code,label,note\na,b,c\nd,e,\xff\xff,zz\n")
+    assert refused.value.codes == ["D_ENCODING"]
+
+
 def test_a_file_cut_inside_a_character_is_undecodable(tmp_path: Path) -> None:
     for encoding in ("utf-8", "gb18030", "utf-16"):
         with pytest.raises(DeliveryRefused) as refused:
