@@ -570,9 +570,7 @@ class _Pass:
                 newlines_in_values=quoted,
                 invalid_row_handler=None if strict else take_note,
             ),
-            pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, kind), strings_can_be_null=False, check_utf8=False
-            ),
+            pa_csv.ConvertOptions(column_types=dict.fromkeys(names, kind), strings_can_be_null=False, check_utf8=False),
         )
         return parsed, wrong
 

@@ -7,7 +7,7 @@
 with
 
 day as (
-    select generate_series('1990-01-01'::date, '2059-12-31'::date, interval '1 day')::date as date
+    select generate_series('1990-01-01'::timestamp, '2059-12-31'::timestamp, interval '1 day')::date as date
 ),
 
 final as (

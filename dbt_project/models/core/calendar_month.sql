@@ -7,7 +7,7 @@
 with
 
 month as (
-    select generate_series('1990-01-01'::date, '2059-12-01'::date, interval '1 month')::date as month
+    select generate_series('1990-01-01'::timestamp, '2059-12-01'::timestamp, interval '1 month')::date as month
 ),
 
 final as (

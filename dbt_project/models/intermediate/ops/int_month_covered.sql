@@ -9,7 +9,7 @@ span as (
 ),
 
 months as (
-    select generate_series(first_month, last_month, interval '1 month')::date as month
+    select generate_series(first_month::timestamp, last_month::timestamp, interval '1 month')::date as month
     from span
 ),
 
