@@ -6,7 +6,6 @@ their reasons, and warnings. Keys that stand twice are not its business: they sh
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ingest import numbers
 from ingest.cleaning import Cleaned, Context, any_of, clean, missing, typed
+from ingest.cleaning.times import EPOCH, FIRST_DAY
 from ingest.columns import Bytes, Mask, from_matrix, nulls, true
 from ingest.contracts.model import Column, Feed, Kind
 from ingest.errors import RowCode
@@ -26,8 +26,6 @@ _FOREIGN_RESIDENT = "07"
 _SEX_LIST = "sex"
 _BIRTH_LABEL = "出生日期"
 _SEED = 20_260_701
-_EPOCH = date(1970, 1, 1)
-_FIRST_DAY = (date(1900, 1, 1) - _EPOCH).days
 
 
 class Batch(Protocol):
@@ -205,7 +203,7 @@ def _check_person(
     matrix = content.matrix(rows, 18)
     read = numbers.residents(matrix)
     ours = chinese[rows]
-    lived = read.dated & (read.birth >= _FIRST_DAY) & (read.birth <= (context.created_date - _EPOCH).days)
+    lived = read.dated & (read.birth >= FIRST_DAY) & (read.birth <= (context.created_date - EPOCH).days)
     right[rows] = read.checked & np.where(ours, read.province & lived, matrix[:, 0] == ord("9"))
     person.resident[rows] = right[rows] & ours
     person.male[rows] = read.male

@@ -215,8 +215,8 @@ SELECT s.source, s.sender, to_char(owed.month, 'YYYY-MM') AS period,
 FROM sender AS s
 INNER JOIN source AS l ON s.source = l.source
 CROSS JOIN LATERAL generate_series(
-    s.first_month,
-    greatest(l.last_month, date_trunc('month', now() - interval '15 days')::date - interval '1 month'),
+    s.first_month::timestamp,
+    greatest(l.last_month::timestamp, date_trunc('month', now() - interval '15 days')::timestamp - interval '1 month'),
     interval '1 month'
 ) AS owed (month)
 WHERE NOT EXISTS (

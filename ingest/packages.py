@@ -20,7 +20,7 @@ from ingest.settings import Settings
 CHUNK = 1024 * 1024
 
 
-class Package(Protocol):
+class Content(Protocol):
     """What a package holds, be it a folder or a zip."""
 
     def findings(self) -> list[Finding]:
@@ -206,7 +206,7 @@ def _unsafe_entry(entry: zipfile.ZipInfo, names: Iterable[str]) -> str | None:
     return None
 
 
-def open_package(local: Path, is_zip: bool, limits: Settings) -> Package:
+def open_package(local: Path, is_zip: bool, limits: Settings) -> Content:
     """A package on this machine, to be looked into.
 
     Raises:

@@ -27,8 +27,10 @@ _DATE_FORMS = (
     rf"^([0-9]{{4}})([0-9]{{2}})([0-9]{{2}}){_CLOCK}",
     r"^([0-9]{4})([0-9]{2})([0-9]{2})[T\s]?([0-9]{2})([0-9]{2})([0-9]{2})?(?:\.[0-9]+)?$",
 )
-_EPOCH = date(1970, 1, 1)
-_FIRST_DAY = (date(1900, 1, 1) - _EPOCH).days
+#: Days are counted from here.
+EPOCH = date(1970, 1, 1)
+#: The first day that anything may be dated, in days since the epoch.
+FIRST_DAY = (date(1900, 1, 1) - EPOCH).days
 
 
 def clean_date(text: pl.Series, column: Column, context: Context) -> Cleaned:
@@ -67,9 +69,9 @@ def _clean_time(text: pl.Series, column: Column, context: Context, *, timed: boo
     broken = ~(given | nothing | stand_in)
     # what is no date is computed too, it only has to stay inside the calendar
     value = numbers.epoch_days(year, np.clip(month, 1, 12), day)
-    outside = value < _FIRST_DAY
+    outside = value < FIRST_DAY
     if not column.may_lie_ahead:
-        outside |= value > (context.created_date - _EPOCH).days
+        outside |= value > (context.created_date - EPOCH).days
     outside &= given
     given &= ~outside
     if timed:

@@ -131,3 +131,8 @@ def test_no_relation_is_written_by_its_name(models: dict[str, Node]) -> None:
     """A name that follows FROM or JOIN with a dot in it would hide an edge of the graph."""
     named = re.compile(r"\b(?:from|join)\s+[a-z_]+\.[a-z_]", re.IGNORECASE)
     assert [node["name"] for node in models.values() if named.search(re.sub("--.*", "", node["raw_code"]))] == []
+
+
+def test_days_and_months_are_counted_by_the_macro(models: dict[str, Node]) -> None:
+    wrong = [node["name"] for node in models.values() if "generate_series" in node["raw_code"]]
+    assert wrong == [], "a series of dates is counted in the session's zone: use the macro every()"

@@ -7,7 +7,7 @@
 with
 
 day as (
-    select generate_series('1990-01-01'::timestamp, '2059-12-31'::timestamp, interval '1 day')::date as date
+    select {{ every('day', "'1990-01-01'", "'2059-12-31'") }} as date
 ),
 
 final as (

@@ -7,7 +7,7 @@
 with
 
 month as (
-    select generate_series('1990-01-01'::timestamp, '2059-12-01'::timestamp, interval '1 month')::date as month
+    select {{ every('month', "'1990-01-01'", "'2059-12-01'") }} as month
 ),
 
 final as (

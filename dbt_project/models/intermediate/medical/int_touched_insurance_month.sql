@@ -59,7 +59,7 @@ new_month as (
 old_month as (
     select month
     from (
-        select generate_series(first_month::timestamp, last_month::timestamp, interval '1 month')::date as month
+        select {{ every('month', 'first_month', 'last_month') }} as month
         from stood
     ) as stood_month
     where

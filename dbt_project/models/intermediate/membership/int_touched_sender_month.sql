@@ -22,7 +22,7 @@ sender as (
 
 -- every month that is covered, or that any state since the last complete build covered
 month as (
-    select generate_series(min(month)::timestamp, max(month)::timestamp, interval '1 month')::date as month
+    select {{ every('month', 'min(month)', 'max(month)') }} as month
     from known
 ),
 

@@ -9,7 +9,7 @@ span as (
 ),
 
 months as (
-    select generate_series(first_month::timestamp, last_month::timestamp, interval '1 month')::date as month
+    select {{ every('month', 'first_month', 'last_month') }} as month
     from span
 ),
 
