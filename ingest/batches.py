@@ -4,7 +4,7 @@ They are copied into BATCH tables that stand alone; acceptance attaches them to 
 them, and a refused delivery's are dropped. Rejected rows wait beside them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import polars as pl
@@ -14,7 +14,7 @@ from psycopg import sql
 from ingest.contracts.model import Feed
 from ingest.copying import Copy, listed
 from ingest.errors import WarehouseError
-from ingest.landing import SCHEMA, columns, dtype
+from ingest.landing import PERSON, PROVENANCE, SCHEMA, columns, dtype, types
 
 
 def leftovers(conn: psycopg.Connection, arrival_id: int | None = None) -> list[tuple[int, str]]:
@@ -58,11 +58,21 @@ class Batch:
         self._ranges = KeyRanges(self._keys) if all(column.sql_type == "text" for column in feed.keys) else None
 
     def create(self) -> None:
-        """Make the tables: the rows as in the feed's table, the rejected rows with their keys."""
+        """Make the tables: the rows with the columns that every file has, the rejected rows with their keys."""
+        self._kinds = types(self.conn, f"{SCHEMA}.{self.feed.table}")
+        self._made = [*PROVENANCE, *(PERSON if self.feed.has_person else {}), *self._keys]
         # The check spares ATTACH PARTITION the reading of every row.
         self.conn.execute(
-            sql.SQL("CREATE TABLE {} (LIKE {}, CHECK (delivery_id IS NOT NULL AND delivery_id = {}))").format(
-                self.rows, sql.Identifier(SCHEMA, self.feed.table), sql.Literal(self.arrival_id)
+            sql.SQL("CREATE TABLE {} ({}, CHECK (delivery_id IS NOT NULL AND delivery_id = {}))").format(
+                self.rows,
+                sql.SQL(", ").join(
+                    sql.SQL("{} {}").format(
+                        sql.Identifier(name),
+                        sql.SQL(self._kinds[name] + (" NOT NULL" if name in PROVENANCE else "")),
+                    )
+                    for name in self._made
+                ),
+                sql.Literal(self.arrival_id),
             )
         )
         self.conn.execute(
@@ -70,14 +80,6 @@ class Batch:
                 self.rows, sql.Literal(self.arrival_id)
             )
         )
-        # What a file does not have need not be copied: no value, or 0 where the contract says so.
-        for column in self.feed.landed:
-            if column.default_zero:
-                self.conn.execute(
-                    sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT 0").format(
-                        self.rows, sql.Identifier(column.name)
-                    )
-                )
         keys = [
             sql.SQL(", {} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type))
             for column in self.feed.keys
@@ -89,8 +91,27 @@ class Batch:
             ).format(self._rejected, sql.SQL("").join(keys))
         )
 
-    def begin_file(self, file_no: int) -> None:
-        """The rows that follow come from this file."""
+    def _make_room(self, names: Iterable[str]) -> None:
+        """Add columns. Rows that stand have no value there, or 0 where the contract says so, and none is written."""
+        zero = {column.name for column in self.feed.landed if column.default_zero}
+        wanted = [name for name in names if name not in self._made]
+        if wanted:
+            self.conn.execute(
+                sql.SQL("ALTER TABLE {} {}").format(
+                    self.rows,
+                    sql.SQL(", ").join(
+                        sql.SQL("ADD COLUMN {} {}").format(
+                            sql.Identifier(name), sql.SQL(self._kinds[name] + (" DEFAULT 0" if name in zero else ""))
+                        )
+                        for name in wanted
+                    ),
+                )
+            )
+            self._made += wanted
+
+    def begin_file(self, file_no: int, names: Iterable[str]) -> None:
+        """The rows that follow come from this file, which has the columns ``names``."""
+        self._make_room(name for name in names if name in self._kinds)  # not those that go to the vault
         for table in (self.rows, self._rejected):
             self.conn.execute(
                 sql.SQL("ALTER TABLE {} ALTER COLUMN file_no SET DEFAULT {}").format(table, sql.Literal(file_no))
@@ -189,7 +210,8 @@ class Batch:
         )
 
     def finish(self) -> None:
-        """Count the rows for the planner; a small sample is enough for a batch."""
+        """Add the columns that no file had; count the rows for the planner (a small sample is enough for a batch)."""
+        self._make_room(self._kinds)
         self.conn.execute("SET LOCAL default_statistics_target = 20")
         self.conn.execute(sql.SQL("ANALYZE {}").format(self.rows))
 

@@ -68,7 +68,7 @@ def evolve(conn: psycopg.Connection, contracts: Contracts) -> None:
     """
     for table, wanted in layout(contracts).items():
         relation = sql.Identifier(SCHEMA, table)
-        standing = _types(conn, f"{SCHEMA}.{table}")
+        standing = types(conn, f"{SCHEMA}.{table}")
         if not standing:
             conn.execute(
                 sql.SQL("CREATE TABLE {} ({}) PARTITION BY LIST (delivery_id)").format(
@@ -95,7 +95,8 @@ def evolve(conn: psycopg.Connection, contracts: Contracts) -> None:
                 conn.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(relation, column, type_))
 
 
-def _types(conn: psycopg.Connection, relation: str) -> dict[str, str]:
+def types(conn: psycopg.Connection, relation: str) -> dict[str, str]:
+    """Columns of a table with their SQL types; empty where there is no such table."""
     return dict(
         conn.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"

@@ -338,18 +338,19 @@ class _Attempt:
     def _read(self, file: _File, checked: Checked) -> list[Finding]:
         """Read and check a file while earlier batches of it are sealed and copied; returns what refuses it."""
         number = file.resource.index
-        self.batches[file.feed.name].begin_file(number)
+        batch = self.batches[file.feed.name]
         context = Context(
             checked.manifest.created_date, file.resource.amount_unit, sheet=file.resource.format in ("xlsx", "xls")
         )
         try:
             table = self._open(file, checked)
+            batch.begin_file(number, table.columns)
             with Pipeline(self._prepare, self._copy) as pipeline:
                 for raw in table.batches():
                     pipeline.put(file, raw, checks.check(raw, file.feed, context, self.keyring))
         except DeliveryRefused as refused:
             file.failed = True
-            self.batches[file.feed.name].forget_file(number)
+            batch.forget_file(number)
             ledger.forget_row_warnings(self.conn, self.id, number)
             return refused.findings
         file.skipped, file.unknown_columns = table.rows_skipped, table.unknown_columns
@@ -394,7 +395,7 @@ class _Attempt:
             found = batch.find_duplicates()
             for file in self.files:
                 if (lines := found.get(file.resource.index)) is not None:
-                    batch.begin_file(file.resource.index)
+                    batch.begin_file(file.resource.index, ())
                     nothing = [None] * (1 + len(file.feed.keys))
                     for raw in self._open(file, checked).batches():
                         here = pl.DataFrame({"line_number": raw.line}).with_row_index().join(lines, on="line_number")

@@ -30,7 +30,7 @@ def changed(**columns: dict[str, object]) -> Contracts:
 
 
 def types(conn: psycopg.Connection) -> dict[str, str]:
-    return landing._types(conn, "landing.training_fund")
+    return landing.types(conn, "landing.training_fund")
 
 
 def batch(conn: psycopg.Connection, number: int = 7) -> batches.Batch:
@@ -61,14 +61,14 @@ def test_a_table_has_the_columns_of_its_contract(warehouse):
 
 
 def types_of(conn: psycopg.Connection, table: str) -> dict[str, str]:
-    return landing._types(conn, table)
+    return landing.types(conn, table)
 
 
 def test_new_columns_and_wider_types_take_effect(warehouse):
     with warehouse.transaction():
         b = batch(warehouse)
         b.create()
-        b.begin_file(0)
+        b.begin_file(0, b.feed.by_name)
         b.good(rows(3)).run(warehouse)
         b.finish()
         b.attach()
@@ -134,7 +134,7 @@ def test_what_is_copied_is_what_lands(warehouse):
     with warehouse.transaction():
         b = batch(warehouse)
         b.create()
-        b.begin_file(3)
+        b.begin_file(3, b.feed.by_name)
         b.good(rows(len(names), employer_name=names)).run(warehouse)
         b.finish()
         b.attach()
@@ -147,11 +147,38 @@ def test_what_is_copied_is_what_lands(warehouse):
     assert batches.leftovers(warehouse) == []
 
 
+def test_what_a_file_lacks_is_null_or_0_and_takes_no_room(warehouse):
+    zero = replace(FUND.by_name["employer_name"], name="spent", sql_type="numeric(16,2)", default_zero=True)
+    feed = replace(FUND, name="ninth", columns=(*FUND.columns, zero))
+    known = contracts.load()
+    database.migrate(warehouse, replace(known, feeds={("training", "ninth"): feed}))
+    bare = rows(2).drop("employer_name")
+    table = "landing.training_ninth_7"
+    with warehouse.transaction():
+        b = batches.Batch(warehouse, feed, 7)
+        b.create()
+        b.begin_file(0, bare.columns)
+        b.good(bare).run(warehouse)
+        assert not {"employer_name", "spent"} & types_of(warehouse, table).keys()
+        b.begin_file(1, ["employer_name", "spent"])
+        b.good(rows(1, employer_uscc="A", spent=hundredths(pl.Series([5]), 16))).run(warehouse)
+        b.begin_file(2, bare.columns)
+        b.good(bare.with_columns(employer_uscc=pl.lit("B"))).run(warehouse)
+        b.finish()
+        assert types_of(warehouse, table) == types_of(warehouse, "landing.training_ninth")
+        b.attach()
+    found = warehouse.execute(
+        "SELECT file_no, employer_name, spent FROM landing.training_ninth ORDER BY file_no, line_number"
+    ).fetchall()
+    nothing = (None, Decimal(0))
+    assert found == [(0, *nothing), (0, *nothing), (1, "单位", Decimal("0.05")), (2, *nothing), (2, *nothing)]
+
+
 def test_an_error_of_the_copy_shows_the_column_not_the_value(warehouse):
     b = batch(warehouse)
     with warehouse.transaction(force_rollback=True):
         b.create()
-        b.begin_file(0)
+        b.begin_file(0, b.feed.by_name)
         with pytest.raises(WarehouseError, match="column year") as ours:
             b.good(rows(2, year=["2026", "张三"]))
         wrong = b.good(rows(2, employer_name="李四"))
@@ -186,7 +213,7 @@ def test_every_type_lands_as_it_is(warehouse):
     with warehouse.transaction():
         b = batches.Batch(warehouse, feed, 7)
         b.create()
-        b.begin_file(0)
+        b.begin_file(0, b.feed.by_name)
         b.good(rows(2, **{name: given for name, (_, given, _) in kinds.items()})).run(warehouse)
     for name, (_, _, expected) in kinds.items():
         found = warehouse.execute(f"SELECT {name} FROM landing.training_ninth_7 ORDER BY line_number").fetchall()
@@ -209,7 +236,7 @@ def test_staged_rows_write_no_wal(warehouse):
     with warehouse.transaction():
         b = batch(warehouse)
         b.create()
-        b.begin_file(0)
+        b.begin_file(0, b.feed.by_name)
         copy = b.good(many)
         copy.run(warehouse)
         b.finish()
@@ -223,7 +250,7 @@ def test_attaching_reads_no_row_and_waits_for_no_reader(warehouse, database_dsn)
     with warehouse.transaction():
         b = batch(warehouse)
         b.create()
-        b.begin_file(0)
+        b.begin_file(0, b.feed.by_name)
         b.good(rows(10)).run(warehouse)
         b.finish()
     messages: list[str] = []
