@@ -156,6 +156,7 @@ def baseline(dsn: str, package: Package) -> float:
 def ours(dsn: str, home: Path, package: Package, with_gate: bool) -> dict[str, Any]:
     """One load in a process of its own, its memory watched from outside."""
     import psutil
+    import psycopg
 
     child = subprocess.Popen(
         [sys.executable, __file__, "--child", dsn, str(home), str(package.inbox), str(int(with_gate))],
@@ -174,6 +175,8 @@ def ours(dsn: str, home: Path, package: Package, with_gate: bool) -> dict[str, A
     assert child.stdout is not None
     result: dict[str, Any] = json.loads(child.stdout.read().splitlines()[-1])
     assert result["status"] == "accepted", result
+    with psycopg.connect(dsn) as conn:
+        assert conn.execute("SELECT count(*) FROM landing.medical_settlement").fetchone() == (package.rows,)
     # sampling can miss the top of the main process, its own count cannot; children are in the samples only
     return result | {"peak": max(peak, result["peak"])}
 

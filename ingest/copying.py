@@ -1,8 +1,10 @@
 """Rows into a table by COPY: frames in its binary format, a few Python rows as text."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Self
 
 import polars as pl
@@ -15,6 +17,10 @@ from ingest.errors import WarehouseError
 
 #: Rows made ready at once: other threads get their turn between.
 _ROWS = 4096
+#: The end of a file in COPY's binary format.
+_TRAILER = b"\xff\xff"
+#: Bytes that may wait for the end of a COPY.
+_WAITING = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Copy:
     table: sql.Composable
     statement: sql.Composed
     rows: Sequence[bytes] | Sequence[Sequence[object]]
+    ends: tuple[bytes, bytes] = (b"", b"")  # what the format has before and after the rows, however many there are
 
     @classmethod
     def of_frame(cls, table: sql.Composable, frame: pl.DataFrame, *, frozen: bool = False) -> Self:
@@ -35,12 +42,23 @@ class Copy:
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary, FREEZE {})").format(
             table, listed(frame.columns), sql.Literal(frozen)
         )
-        return cls(table, statement, [] if frame.is_empty() else _binary(frame))
+        if frame.is_empty():
+            return cls(table, statement, [])
+        header, *rows, last = _binary(frame)
+        return cls(table, statement, [*rows, last.removesuffix(_TRAILER)], (header, _TRAILER))
 
     @classmethod
     def of_rows(cls, table: sql.Composable, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Self:
         """Rows of Python values: for the few."""
         return cls(table, sql.SQL("COPY {} ({}) FROM STDIN").format(table, listed(columns)), rows)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the rows take."""
+        return sum(
+            len(row) if isinstance(row, bytes) else sum(len(cell) for cell in row if isinstance(cell, bytes | str))
+            for row in self.rows
+        )
 
     def run(self, conn: psycopg.Connection) -> None:
         """Copy the rows; ``conn`` is within a transaction.
@@ -48,19 +66,84 @@ class Copy:
         Raises:
             WarehouseError: The database did not take a value; the message says which column, not which value.
         """
-        if not self.rows:
-            return
-        try:
-            with conn.cursor() as cursor, cursor.copy(self.statement) as copy:
-                for row in self.rows:
+        with Copier(conn) as copier:
+            copier.put(self)
+
+
+class Copier:
+    """Copies over one connection: rows into one table go on in one COPY, what goes elsewhere waits meanwhile.
+
+    The server writes a table to the disk while one COPY fills it. What many short ones fill stays in its memory and is
+    written when the transaction ends, while everybody waits.
+
+    Within a transaction and a ``with``, at whose end everything has been copied.
+
+    Raises:
+        WarehouseError: As ``Copy.run``.
+    """
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        self._conn = conn
+        self._running = ExitStack()
+        self._into: tuple[Copy, psycopg.Copy] | None = None
+        self._waiting: list[Copy] = []
+
+    def put(self, rows: Copy, *others: Copy) -> None:
+        """Copy ``rows``, which mostly go where the last ones went, at once, and ``others`` before the end."""
+        if rows.rows:
+            if self._into is not None and self._into[0].statement != rows.statement:
+                self.finish()
+            stream = self._begin(rows) if self._into is None else self._into[1]
+            with _told(rows, self._conn):
+                for row in rows.rows:
                     if isinstance(row, bytes):
-                        copy.write(row)
+                        stream.write(row)
                     else:
-                        copy.write_row(row)
-        except psycopg.DataError as error:
-            place = re.search(r", column (\w+)", error.diag.context or "")
-            column = place[1] if place else "unknown"
-            raise WarehouseError(f"{self.table.as_string(conn)}, column {column}: SQLSTATE {error.sqlstate}") from None
+                        stream.write_row(row)
+        self._waiting += [copy for copy in others if copy.rows]
+        if sum(copy.size for copy in self._waiting) > _WAITING:
+            self.finish()
+
+    def _begin(self, rows: Copy) -> psycopg.Copy:
+        cursor = self._running.enter_context(self._conn.cursor())
+        stream = self._running.enter_context(cursor.copy(rows.statement))
+        self._into = rows, stream
+        if rows.ends[0]:
+            stream.write(rows.ends[0])
+        return stream
+
+    def finish(self) -> None:
+        """End the COPY that runs, and copy what waits."""
+        if self._into is not None:
+            (rows, stream), self._into = self._into, None
+            with _told(rows, self._conn), self._running:
+                if rows.ends[1]:
+                    stream.write(rows.ends[1])
+        waiting, self._waiting = self._waiting, []
+        for copy in waiting:
+            copy.run(self._conn)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            self._running.__exit__(kind, error, traceback)
+
+
+@contextmanager
+def _told(copy: Copy, conn: psycopg.Connection) -> Iterator[None]:
+    """Tell of a value that the database did not take, without the value."""
+    try:
+        yield
+    except psycopg.DataError as error:
+        place = re.search(r", column (\w+)", error.diag.context or "")
+        column = place[1] if place else "unknown"
+        raise WarehouseError(f"{copy.table.as_string(conn)}, column {column}: SQLSTATE {error.sqlstate}") from None
 
 
 def listed(names: Iterable[str]) -> sql.Composed:

@@ -18,7 +18,7 @@ import psycopg
 from ingest import batches, checks, contracts, deliveries, ledger
 from ingest.cleaning import Context
 from ingest.contracts.model import Contracts, Feed
-from ingest.copying import Copy
+from ingest.copying import Copier, Copy
 from ingest.database import connect
 from ingest.deliveries import Checked, CheckRefused
 from ingest.errors import DeliveryCode, DeliveryRefused, Finding, RowCode, WarehouseError
@@ -342,22 +342,24 @@ class _Attempt:
         context = Context(
             checked.manifest.created_date, file.resource.amount_unit, sheet=file.resource.format in ("xlsx", "xls")
         )
-        try:
-            table = self._open(file, checked)
-            batch.begin_file(number, table.columns)
-            with Pipeline(self._prepare, self._copy) as pipeline:
-                for raw in table.batches():
-                    pipeline.put(file, raw, checks.check(raw, file.feed, context, self.keyring))
-        except DeliveryRefused as refused:
-            file.failed = True
-            batch.forget_file(number)
-            ledger.forget_row_warnings(self.conn, self.id, number)
-            return refused.findings
+        with Copier(self.conn) as copier:
+            try:
+                table = self._open(file, checked)
+                batch.begin_file(number, table.columns)
+                with Pipeline(self._prepare, lambda copies: copier.put(*copies)) as pipeline:
+                    for raw in table.batches():
+                        pipeline.put(file, raw, checks.check(raw, file.feed, context, self.keyring))
+            except DeliveryRefused as refused:
+                copier.finish()
+                file.failed = True
+                batch.forget_file(number)
+                ledger.forget_row_warnings(self.conn, self.id, number)
+                return refused.findings
         file.skipped, file.unknown_columns = table.rows_skipped, table.unknown_columns
         return []
 
     def _prepare(self, file: _File, raw: RawBatch, checked: checks.CheckedBatch) -> list[Copy]:
-        """Make a checked batch ready to be copied: good rows, persons, warnings, rejected rows with their text."""
+        """Make a checked batch ready to be copied: good rows first, then persons, warnings, rejected rows."""
         batch = self.batches[file.feed.name]
         absent = [column.name for column in file.feed.landed if column.name not in raw.frame.columns]
         keys = [column.name for column in file.feed.keys]
@@ -374,10 +376,6 @@ class _Attempt:
             batch.rejected(self._with_text(raw, rejected.iter_rows())),
             batch.rejected(ragged),
         ]
-
-    def _copy(self, copies: list[Copy]) -> None:
-        for copy in copies:
-            copy.run(self.conn)
 
     def _with_text(self, raw: RawBatch, rejected: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Rejected rows of a batch with their sealed text; each: row of the batch, line, reasons, hash, keys."""

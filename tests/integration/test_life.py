@@ -14,6 +14,7 @@ import pytest
 from ingest import batches, contracts, database, landing, load, vault
 from ingest.errors import DeliveryCode, Finding, WarehouseError
 from ingest.identity import Keyring
+from ingest.readers import text
 from tests import packages, state
 from tests.packages import enrolment, member, organisation, snapshot, write
 
@@ -210,6 +211,41 @@ def test_all_codes_of_a_step_are_listed(warehouse, load_inbox, inbox):
     assert only(load_inbox(inbox)).codes == ["D_HEADER", "D_ROWS", "D_TOLERANCE"]
     # files that were read to their end have their counts, the others have none
     assert warehouse.execute("SELECT path FROM ops.file ORDER BY 1").fetchall() == [("enrolment.csv",), ("more.csv",)]
+
+
+@pytest.fixture
+def small_batches(monkeypatch) -> None:
+    """A few rows each."""
+    monkeypatch.setattr(text, "PIECE", 1024)
+    monkeypatch.setattr(text, "BATCH", 2048)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_file_of_many_batches(warehouse, load_inbox, inbox):
+    write(inbox, "t", {"enrolment": [enrolment(n, result="x" if n == 70 else "1") for n in range(100)]})
+    assert only(load_inbox(inbox)).status == "accepted"
+    assert [number for _, number in landed(warehouse)] == sorted(f"E{n}" for n in range(100) if n != 70)
+    assert warehouse.execute("SELECT count(*) FROM vault.person").fetchone() == (99,)
+    assert reasons(warehouse) == {("enrolment.csv", 72): ["E_CODE:result"]}
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_file_that_breaks_off_in_its_middle(warehouse, load_inbox, inbox):
+    """What has been copied of it goes again, and the next file is read all the same."""
+    rows = [enrolment(number, provider_name="A", ended_on="1900-01-01") for number in range(100)]
+    write(
+        inbox,
+        "t",
+        {"first": [*rows, enrolment(100, provider_name="€")], "second": [*rows, enrolment(-1, provider_name="€")]},
+        feeds={"first": "enrolment", "second": "enrolment"},
+        resources={"first": {"encoding": "gb18030"}},
+    )
+    assert only(load_inbox(inbox)).codes == ["D_ENCODING"]
+    files = warehouse.execute("SELECT path, rows_read, rows_rejected FROM ops.file").fetchall()
+    assert files == [("second.csv", 101, 0)]
+    told = warehouse.execute("SELECT path, count(*) FROM ops.row_warning GROUP BY path").fetchall()
+    assert told == [("second.csv", 100)]
+    assert batches.leftovers(warehouse) == []
 
 
 def test_equal_to_the_tolerance_is_accepted(warehouse, load_inbox, inbox):

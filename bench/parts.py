@@ -1,0 +1,158 @@
+r"""What each part of a load costs by itself, as a ratio to ``\copy`` of the same file.
+
+``load.py`` tells how long a load takes. Here its parts run one after another, so that their sum tells what cores could
+do at best. Seconds of processor time, of our process and of the server's; ``\copy`` runs before and after, because the
+machine's speed varies.
+
+    python bench/parts.py                          # 1,000,000 rows
+    python bench/parts.py --rows 200000 --encoding gb18030
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import psutil
+import psycopg
+from pydantic import SecretStr
+
+from bench.load import KEY, Package, baseline, database, make_package
+from ingest import batches, checks, contracts, deliveries, ledger, load
+from ingest.cleaning import Context
+from ingest.database import connect
+from ingest.deliveries import Checked
+from ingest.identity import Keyring
+from ingest.readers import open_table
+from ingest.settings import Settings
+from ingest.vault import VaultBatch
+from warehouse import server
+
+
+class Clock:
+    """Processor seconds by part: of this process, and of the server's process behind a connection."""
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        self.seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._server = psutil.Process(conn.info.backend_pid)
+
+    def _now(self) -> tuple[float, float]:
+        times = self._server.cpu_times()
+        return time.process_time(), times.user + times.system
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """What is done within belongs to this part."""
+        before = self._now()
+        yield
+        for place, (then, now) in enumerate(zip(before, self._now(), strict=True)):
+            self.seconds[name][place] += now - then
+
+
+def run(dsn: str, settings: Settings, package: Package) -> dict[str, list[float]]:
+    """Go through a load part by part; the steps that only write a line into the ledger are left out."""
+    known = contracts.load()
+    with connect(dsn) as conn:
+        clock = Clock(conn)
+        (arrival,) = load.register(conn, settings)
+        with clock.part("hash"):
+            checked = deliveries.check(package.file.parent, False, settings.root, known, settings, datetime.now(UTC))
+        manifest = checked.manifest
+        conn.execute("UPDATE ops.arrival SET created = %s", [manifest.created])
+        feed = known.feeds[manifest.source, manifest.resources[0].feed]
+        batch = batches.Batch(conn, feed, arrival.arrival_id)
+        vault = VaultBatch(conn, Keyring.from_settings(settings), arrival.arrival_id)
+        with conn.transaction():
+            _stage(clock, batch, vault, checked, settings)
+            with clock.part("count, look for repeated keys"):
+                batch.find_duplicates()
+                batch.finish()
+        with conn.transaction(), clock.part("attach, put persons into the vault"):
+            vault.merge(arrival.arrival_id)
+            batch.attach()
+        return clock.seconds
+
+
+def _stage(clock: Clock, batch: batches.Batch, vault: VaultBatch, checked: Checked, settings: Settings) -> None:
+    (resource,) = checked.manifest.resources
+    keys = [column.name for column in batch.feed.keys]
+    context = Context(checked.manifest.created_date, resource.amount_unit)
+    batch.create()
+    vault.create()
+    table = open_table(checked.files[resource.path], resource, batch.feed, settings)
+    batch.begin_file(resource.index, table.columns)
+    rows = table.batches()
+    while True:
+        with clock.part("read"):
+            raw = next(rows, None)
+        if raw is None:
+            return
+        with clock.part("clean, check, make person keys"):
+            found = checks.check(raw, batch.feed, context, vault.keyring)
+            batch.note_keys(found.good.select(keys), found.rejected.select(keys))
+        lacking = [column.name for column in batch.feed.landed if column.name not in table.columns]
+        with clock.part("write COPY's binary format"):
+            good = batch.good(found.good.drop(lacking))
+        with clock.part("seal persons"):
+            persons = vault.sealed(batch.feed, found.persons)
+        warnings = ledger.row_warnings(batch.arrival_id, resource.index, resource.path, found.warnings)
+        with clock.part("copy"):
+            for copy in (good, persons, warnings):
+                copy.run(batch.conn)
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> None:
+    """Make the file, run everything, print seconds and ratios."""
+    settings = Settings(home=folder / "home", dsn=None, key=SecretStr(KEY))
+    admin = server.ensure_running(settings)
+    try:
+        package = make_package(folder, arguments.rows, arguments.persons, arguments.encoding)
+        copies: list[float] = []
+        found: list[dict[str, list[float]]] = []
+        for turn in range(2 * arguments.repeat + 1):
+            with database(admin, settings) as dsn:
+                if turn % 2 == 0:
+                    copies.append(baseline(dsn, package))
+                else:
+                    ours: dict[str, Any] = {"inbox": str(package.inbox), "dsn": SecretStr(dsn)}
+                    found.append(run(dsn, settings.model_copy(update=ours), package))
+        unit = min(copies)
+        print(f"{arguments.rows:,} rows, {arguments.encoding}; \\copy {', '.join(f'{one:.2f}' for one in copies)} s")
+        title = "best of each, in units of the best \\copy"
+        print(f"{title:45} {'ours':>6} {'server':>6}")
+        sums = [0.0, 0.0]
+        for name in found[0]:
+            best = [min(one[name][place] for one in found) / unit for place in (0, 1)]
+            sums = [total + part for total, part in zip(sums, best, strict=True)]
+            print(f"{name:45} {best[0]:6.2f} {best[1]:6.2f}")
+        print(f"{'sum':45} {sums[0]:6.2f} {sums[1]:6.2f}")
+    finally:
+        server.stop(settings)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--persons", type=int, default=200_000)
+    parser.add_argument("--encoding", default="utf-8")
+    parser.add_argument("--repeat", type=int, default=2)
+    folder = Path(tempfile.mkdtemp(prefix="bench-parts-"))
+    folder.chmod(0o755)  # the embedded server may run as another user
+    try:
+        measure(parser.parse_args(), folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
