@@ -301,8 +301,8 @@ class TextTable(Table):
                 held.append(piece)
                 size += len(piece.block)
                 if size >= BATCH - PIECE // 2:
-                    yield self._batch(held, pass_.source)
-                    held, size = [], 0
+                    batch, held, size = self._batch(held, pass_.source), [], 0
+                    yield batch
             if held:
                 yield self._batch(held, pass_.source)
         finally:
@@ -310,14 +310,14 @@ class TextTable(Table):
 
     def _batch(self, pieces: list[_Piece], source: _Source) -> RawBatch:
         firsts = np.cumsum([0] + [len(piece.lines) for piece in pieces])
+        sources = [(piece.block, piece.starts, piece.ends) for piece in pieces]  # what was parsed of them can go
 
         def text_of(rows: Sequence[int]) -> list[str]:
             texts = []
             for row in rows:
                 number = int(np.searchsorted(firsts, row, side="right")) - 1
-                piece, place = pieces[number], row - int(firsts[number])
-                data = piece.block[int(piece.starts[place]) : int(piece.ends[place])]
-                texts.append(self.kept_text(source.text(data)))
+                (block, starts, ends), place = sources[number], row - int(firsts[number])
+                texts.append(self.kept_text(source.text(block[int(starts[place]) : int(ends[place])])))
             return texts
 
         # Arrow puts the pieces together for less than Polars
