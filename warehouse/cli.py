@@ -325,6 +325,8 @@ def rejects(
             file = sys.stdout
         else:
             # Rows as they came hold names and numbers: nobody else on this machine reads the file.
+            if out_file.exists() and not out_file.is_file():
+                raise WarehouseError(f"{out_file} is no file.")
             out_file.unlink(missing_ok=True)
             descriptor = os.open(out_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             file = os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="")

@@ -5,6 +5,7 @@ on it. Its columns stay, in name, type and order; new ones come at the end.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ STABLE = tuple(roles.READERS)
 #: Readers who hold on to a view, or to the rows of an earlier moment, are waited for this long (their statements end
 #: after 60 s).
 PATIENCE_SECONDS = 900
+#: A turn at the locks of the views lasts at least this long, and longer where readers take longer.
+TURN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, order=True)
@@ -133,16 +136,9 @@ def move(
     )
     try:
         for attempt in retrying:
+            seconds = _turn(conn, patience)
             with attempt, conn.transaction():
-                # Many short turns: a reader who asks for the views in another order than ours would wait for us while
-                # we wait for him. Our turn ends long before that becomes his deadlock error, and new readers hardly
-                # notice that they queue behind us.
-                conn.execute(
-                    "SELECT set_config('lock_timeout',"
-                    " (SELECT (setting::integer / 20)::text FROM pg_settings WHERE name = 'deadlock_timeout'), true)"
-                )
-                for relation in wanted:  # always in name order: two publications cannot lock each other out
-                    conn.execute(definitions[relation])
+                _replace(conn, [definitions[relation] for relation in wanted], seconds)
                 for relation in wanted:
                     _grant(conn, relation)
                 _comment(conn, build, present)
@@ -153,6 +149,44 @@ def move(
             f"{_holders(conn)}"
         ) from error
     return moved
+
+
+def _turn(conn: psycopg.Connection, patience: float) -> float:
+    """How many seconds the next turn at the locks is worth, once it is worth any.
+
+    New readers queue behind us meanwhile, so a turn is twice as long as anyone has been reading: most will be gone by
+    then. Where someone has read for longer than a turn can last, we wait for him first, without a lock, for some time.
+
+    A reader who has the views in another order may wait for a view of ours while we wait for one of his. That must end
+    before the server takes it for a deadlock, which might become his error.
+    """
+
+    def times() -> tuple[float, float]:
+        return conn.execute(
+            "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - a.xact_start)), 0)::float,"
+            " 0.8 * extract(epoch FROM current_setting('deadlock_timeout')::interval)::float"
+            " FROM pg_locks AS l INNER JOIN pg_class AS c ON l.relation = c.oid"
+            " INNER JOIN pg_stat_activity AS a USING (pid)"
+            " WHERE l.granted AND c.relkind = 'v' AND c.relnamespace = ANY(%s::regnamespace[])"
+            " AND l.pid <> pg_backend_pid()",
+            [list(STABLE)],
+        ).fetchone() or (0, 0)
+
+    oldest, longest = times()
+    end = time.monotonic() + min(5 * longest, patience)
+    while oldest > longest and time.monotonic() < end:
+        time.sleep(TURN_SECONDS)
+        oldest, longest = times()
+    return min(max(TURN_SECONDS, 2 * oldest), longest)
+
+
+def _replace(conn: psycopg.Connection, definitions: Iterable[sql.Composed], seconds: float) -> None:
+    """Replace the views in the order given, all of them within some seconds."""
+    end = time.monotonic() + seconds
+    for definition in definitions:
+        left = max(1, int(1000 * (end - time.monotonic())))
+        conn.execute("SELECT set_config('lock_timeout', %s, true)", [f"{left}ms"])
+        conn.execute(definition)
 
 
 def _outlast_old_snapshots(conn: psycopg.Connection, patience: float) -> None:

@@ -270,6 +270,7 @@ def _write_conf(layout: Layout, state: dict[str, object]) -> None:
         "random_page_cost": (1.1, "solid-state disks"),
         "jit": ("off", "compiling costs more than these queries take"),
         "client_connection_check_interval": ("5s", "the query of a killed process ends, and with it its locks"),
+        "deadlock_timeout": ("5s", "a publication may wait this long for readers; nothing else here waits crosswise"),
         "timezone": ("Asia/Shanghai", "display only; figures never depend on it"),
         "log_timezone": ("Asia/Shanghai", "as above"),
         # A failing statement or COPY line may hold a person's data: neither reaches the log.
