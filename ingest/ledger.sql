@@ -157,15 +157,46 @@ CREATE TABLE IF NOT EXISTS vault.access (
     reason text NOT NULL
 );
 
--- The only way of a case worker to a person's identifiers: sealed, for whoever also has the key, and written down.
-CREATE OR REPLACE FUNCTION vault.open_person(wanted uuid, reason text) RETURNS bytea
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+ALTER TABLE vault.access
+ADD COLUMN IF NOT EXISTS access_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+ADD COLUMN IF NOT EXISTS written_by xid8 NOT NULL DEFAULT pg_current_xact_id(); -- the transaction
+
+-- The only way of a case worker to a person's identifiers, in two steps: who asks why is written down and committed,
+-- then that person can be opened for a minute. What is opened is sealed, for whoever also has the key.
+DROP FUNCTION IF EXISTS vault.open_person(uuid, text);
+
+CREATE OR REPLACE FUNCTION vault.ask_for_person(wanted uuid, why text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    INSERT INTO vault.access (person_key, reason) VALUES (wanted, reason);
-    SELECT sealed FROM vault.person WHERE person_key = wanted;
+DECLARE
+    asked bigint;
+BEGIN
+    IF why IS NULL OR why !~ '\S' THEN
+        RAISE EXCEPTION 'say why: the reason is kept beside the access';
+    END IF;
+    INSERT INTO vault.access (person_key, reason) VALUES (wanted, why) RETURNING access_id INTO asked;
+    RETURN asked;
+END
 $$;
 
-REVOKE ALL ON FUNCTION vault.open_person FROM PUBLIC;
+CREATE OR REPLACE FUNCTION vault.open_person(asked bigint) RETURNS bytea
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted uuid;
+BEGIN
+    -- an entry of this transaction could still be rolled back
+    SELECT person_key INTO wanted FROM vault.access
+    WHERE access_id = asked AND who = session_user AND written_by <> pg_current_xact_id()
+        AND at > clock_timestamp() - interval '1 minute';
+    IF wanted IS NULL THEN
+        RAISE EXCEPTION 'commit SELECT vault.ask_for_person(person_key, why) first, then open within a minute';
+    END IF;
+    RETURN (SELECT sealed FROM vault.person WHERE person_key = wanted);
+END
+$$;
+
+REVOKE ALL ON FUNCTION vault.ask_for_person, vault.open_person FROM PUBLIC;
 
 CREATE OR REPLACE VIEW ops.delivery AS
 SELECT DISTINCT ON (name)

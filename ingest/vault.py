@@ -94,27 +94,38 @@ class VaultBatch:
         One delivery at a time: with nobody beside, a new person is simply inserted, at half the cost of ON CONFLICT.
         """
         self.conn.execute("LOCK TABLE vault.person IN SHARE ROW EXCLUSIVE MODE")
+        newest = sql.SQL(
+            "(SELECT DISTINCT ON (b.person_key) b.person_key, b.sealed, a.created, a.name"
+            " FROM {} AS b INNER JOIN ops.arrival AS a ON a.arrival_id = %s"
+            " ORDER BY b.person_key, b.place DESC) AS n"
+        ).format(self._table)
         self.conn.execute(
             sql.SQL(
-                "MERGE INTO vault.person AS p USING ("
-                " SELECT DISTINCT ON (b.person_key) b.person_key, b.sealed, a.created, a.name"
-                " FROM {} AS b INNER JOIN ops.arrival AS a ON a.arrival_id = %s"
-                " ORDER BY b.person_key, b.place DESC) AS n ON p.person_key = n.person_key"
-                " WHEN MATCHED AND (p.created, p.delivery_name) < (n.created, n.name) THEN"
-                " UPDATE SET sealed = n.sealed, created = n.created, delivery_name = n.name"
-                " WHEN NOT MATCHED THEN"
-                " INSERT (person_key, sealed, created, delivery_name)"
-                " VALUES (n.person_key, n.sealed, n.created, n.name)"
-            ).format(self._table),
+                "UPDATE vault.person AS p SET sealed = n.sealed, created = n.created, delivery_name = n.name"
+                " FROM {} WHERE p.person_key = n.person_key AND (p.created, p.delivery_name) < (n.created, n.name)"
+            ).format(newest),
+            [arrival_id],
+        )
+        self.conn.execute(
+            sql.SQL(
+                "INSERT INTO vault.person (person_key, sealed, created, delivery_name)"
+                " SELECT n.person_key, n.sealed, n.created, n.name FROM {}"
+                " WHERE NOT EXISTS (SELECT FROM vault.person AS p WHERE p.person_key = n.person_key)"
+            ).format(newest),
             [arrival_id],
         )
         self.conn.execute(sql.SQL("DROP TABLE {}").format(self._table))
 
 
 def open_person(conn: psycopg.Connection, keyring: Keyring, person_key: str, reason: str) -> dict[str, Any] | None:
-    """The identifiers of a person, or None where the vault has none. The access is written to ``vault.access``."""
+    """The identifiers of a person, or None where the vault has none. The access is written to ``vault.access``.
+
+    ``conn`` is not within a transaction: that somebody asks is committed before anything is opened.
+    """
     with conn.transaction():
-        row = conn.execute("SELECT vault.open_person(%s::uuid, %s)", [person_key, reason]).fetchone()
+        asked = conn.execute("SELECT vault.ask_for_person(%s::uuid, %s)", [person_key, reason]).fetchone()
+    with conn.transaction():
+        row = conn.execute("SELECT vault.open_person(%s)", asked).fetchone()
     if row is None or row[0] is None:
         return None
     record: dict[str, Any] = json.loads(keyring.open(row[0]))

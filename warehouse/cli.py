@@ -229,7 +229,7 @@ def down() -> None:
 
 @app.command()
 def dsn(
-    role: Annotated[str | None, typer.Option(help="analyst or caseworker, instead of the owner.")] = None,
+    role: Annotated[str | None, typer.Option(help="bi_reader, analyst or caseworker, instead of the owner.")] = None,
 ) -> None:
     """Print the connection string; starts the embedded PostgreSQL where needed."""
     from warehouse import server
@@ -357,7 +357,9 @@ def person(
     key: Annotated[str, typer.Argument(help="person_key.")],
     reason: Annotated[str, typer.Option(help="Why; written to vault.access.")],
 ) -> None:
-    """Who a person key stands for. The access is written down."""
+    """Who a person key stands for. The access is written down, with the name of this machine's user."""
+    import getpass
+
     from ingest import vault
     from ingest.identity import Keyring
     from warehouse import passes
@@ -370,7 +372,7 @@ def person(
     if not reason.strip():
         raise WarehouseError("Say why: --reason is kept beside the access.")
     with passes.opened(settings) as conn:
-        record = vault.open_person(conn, Keyring.from_settings(settings), key, reason)
+        record = vault.open_person(conn, Keyring.from_settings(settings), key, f"{getpass.getuser()}: {reason}")
     if record is None:
         raise WarehouseError("The vault has no such person.")
     for field, value in record.items():

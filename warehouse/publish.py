@@ -283,10 +283,11 @@ def _definitions(
 
 
 def _grant(conn: psycopg.Connection, relation: Relation) -> None:
-    role, view = roles.READERS[relation.schema], sql.Identifier(relation.schema, relation.name)
-    row = conn.execute("SELECT has_table_privilege(%s, %s, 'SELECT')", [role, view.as_string(conn)]).fetchone()
-    if row == (False,):
-        conn.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(view, sql.Identifier(role)))
+    view = sql.Identifier(relation.schema, relation.name)
+    for role in roles.READERS[relation.schema]:
+        row = conn.execute("SELECT has_table_privilege(%s, %s, 'SELECT')", [role, view.as_string(conn)]).fetchone()
+        if row == (False,):
+            conn.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(view, sql.Identifier(role)))
 
 
 def _comment(conn: psycopg.Connection, build: str, wanted: Sequence[Relation]) -> None:

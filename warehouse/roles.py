@@ -1,8 +1,9 @@
 """The roles of the people who read the warehouse, and what each of them may do.
 
-``bi_reader`` is a group without login: it reads ``core`` and ``marts``. ``analyst`` is a member and has a schema of its
-own, ``workspace``, for views and tables on top of what is published. ``caseworker`` also reads ``casework`` and may
-open a person through the function that writes the access down. Nobody is given anything on ``landing``, ``ops``,
+``bi_reader`` reads ``marts``, in which small numbers of persons are suppressed. ``analyst`` and ``caseworker`` are its
+members and read ``core`` as well, which has a row a person. ``analyst`` has a schema of its own, ``workspace``, for
+views and tables on top of what is published. ``caseworker`` also reads ``casework`` and may open a person through
+functions that write the access down first. Nobody is given anything on ``landing``, ``ops``,
 ``vault``'s tables or the build schemas: the stable views are read with their owner's rights.
 """
 
@@ -11,8 +12,8 @@ from psycopg import sql
 
 from ingest.errors import WarehouseError
 
-#: Stable schema -> the role that reads all views in it.
-READERS = {"core": "bi_reader", "marts": "bi_reader", "casework": "caseworker"}
+#: Stable schema -> the roles that read all views in it.
+READERS = {"core": ("analyst", "caseworker"), "marts": ("bi_reader",), "casework": ("caseworker",)}
 ROLES = ("bi_reader", "analyst", "caseworker")
 WORKSPACE = "workspace"
 
@@ -23,7 +24,13 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "60s",
     "search_path": "marts, core, workspace",
 }
-_LIMITS = {"analyst": _SESSION, "caseworker": {**_SESSION, "search_path": "casework, marts, core"}}
+_LIMITS = {
+    "bi_reader": {**_SESSION, "search_path": "marts"},
+    "analyst": _SESSION,
+    "caseworker": {**_SESSION, "search_path": "casework, marts, core"},
+}
+#: What a case worker may call.
+_FUNCTIONS = ("vault.ask_for_person(uuid, text)", "vault.open_person(bigint)")
 
 
 def ensure(conn: psycopg.Connection) -> None:
@@ -83,8 +90,8 @@ def _role_statements(conn: psycopg.Connection) -> list[str]:
 
 def _schemas(conn: psycopg.Connection) -> None:
     rights = {**dict.fromkeys(READERS, "USAGE"), WORKSPACE: "USAGE, CREATE"}
-    readers = {**READERS, WORKSPACE: "analyst"}
-    for schema, role in readers.items():
+    readers = {**READERS, WORKSPACE: ("analyst",)}
+    for schema, role in ((schema, role) for schema, several in readers.items() for role in several):
         # has_schema_privilege of a missing schema is an error, of a null one it is null
         (stands,) = conn.execute(
             "SELECT coalesce(has_schema_privilege(%s, to_regnamespace(%s)::oid, 'USAGE'), false)", [role, schema]
@@ -96,10 +103,10 @@ def _schemas(conn: psycopg.Connection) -> None:
             )
             conn.execute(grant)
     (may_open,) = conn.execute(
-        "SELECT coalesce("
-        "has_function_privilege('caseworker', to_regprocedure('vault.open_person(uuid, text)'), 'EXECUTE'),"
-        " true)"
+        "SELECT bool_and(coalesce(has_function_privilege('caseworker', to_regprocedure(name), 'EXECUTE'), true))"
+        " FROM unnest(%s::text[]) AS f (name)",
+        [list(_FUNCTIONS)],
     ).fetchone() or (True,)
     if not may_open:
         conn.execute("GRANT USAGE ON SCHEMA vault TO caseworker")
-        conn.execute("GRANT EXECUTE ON FUNCTION vault.open_person(uuid, text) TO caseworker")
+        conn.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO caseworker").format(sql.SQL(", ".join(_FUNCTIONS))))

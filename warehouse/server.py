@@ -45,7 +45,7 @@ SUPERUSER = "postgres"
 OWNER = "warehouse"
 #: Database -> its owner. Login roles for people have no database of their own.
 DATABASES = {"warehouse": OWNER, "airflow": "airflow"}
-LOGINS = (OWNER, "airflow", "analyst", "caseworker")
+LOGINS = (OWNER, "airflow", "bi_reader", "analyst", "caseworker")
 #: A Unix socket's path may have 107 bytes; its name has up to 20.
 SOCKET_PATH_LIMIT = 107 - len("/.s.PGSQL.65535")
 
@@ -156,6 +156,8 @@ def database_dsn(settings: Settings, dbname: str, role: str | None = None) -> st
     if not (layout.state.exists() and layout.pgpass.exists()):
         raise WarehouseError("There is no embedded PostgreSQL yet: start it with `warehouse up`.")
     role = role or DATABASES.get(dbname, OWNER)
+    if role not in LOGINS:
+        raise WarehouseError(f"{role!r} is no role of the embedded PostgreSQL; it has {', '.join(LOGINS)}.")
     port = json.loads(layout.state.read_text())["port"]
     return f"postgresql://{role}:{_passwords(layout)[role]}@{HOST}:{port}/{dbname}"
 
@@ -239,7 +241,7 @@ def _make_databases(layout: Layout) -> None:
                 )
             )
         # The owner looks after the roles of people (grants, timeouts), watches, and may checkpoint before a timing.
-        conn.execute(f"GRANT analyst, caseworker, pg_monitor, pg_checkpoint TO {OWNER} WITH ADMIN OPTION")
+        conn.execute(f"GRANT bi_reader, analyst, caseworker, pg_monitor, pg_checkpoint TO {OWNER} WITH ADMIN OPTION")
         databases = {name for (name,) in conn.execute("SELECT datname FROM pg_database")}
         for name, owner in DATABASES.items():
             if name not in databases:

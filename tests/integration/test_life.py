@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from ingest import batches, contracts, database, landing, load, vault
@@ -89,6 +90,40 @@ def test_direct_identifiers_are_in_the_vault_only(warehouse, load_inbox, inbox, 
     record = vault.open_person(warehouse, keyring, key, "case 7")
     assert (record["name"], record["certno"], record["cert_type"]) == ("测试10", secret, "01")
     assert warehouse.execute("SELECT person_key, reason FROM vault.access").fetchall() == [(key, "case 7")]
+
+
+def test_nobody_opens_a_person_unseen(warehouse, load_inbox, inbox, keyring):
+    """What opens a person needs an entry that can no longer be rolled back, of the same user, of this minute."""
+    write(inbox, "t", {"enrolment": [enrolment(1)]})
+    load_inbox(inbox)
+    (key,) = warehouse.execute("SELECT person_key FROM vault.person").fetchone()
+
+    def ask(why: str | None) -> int:
+        return warehouse.execute("SELECT vault.ask_for_person(%s, %s)", [key, why]).fetchone()[0]
+
+    def open_(asked: int) -> bytes:
+        return warehouse.execute("SELECT vault.open_person(%s)", [asked]).fetchone()[0]
+
+    for why in (None, "", " \n"):
+        with pytest.raises(psycopg.errors.RaiseException, match="say why"):
+            ask(why)
+    with pytest.raises(psycopg.errors.RaiseException, match="first"), warehouse.transaction():
+        open_(ask("unseen"))
+    with warehouse.transaction():
+        with warehouse.transaction():
+            asked = ask("unseen")
+        with pytest.raises(psycopg.errors.RaiseException, match="first"):
+            open_(asked)
+    asked = ask("case 7")
+    assert json.loads(keyring.open(open_(asked)))["certno"] == packages.certno(1)
+    warehouse.execute("UPDATE vault.access SET at = at - interval '2 minutes'")
+    with pytest.raises(psycopg.errors.RaiseException, match="first"):
+        open_(asked)
+    asked = ask("case 8")
+    warehouse.execute("UPDATE vault.access SET who = 'another'")
+    with pytest.raises(psycopg.errors.RaiseException, match="first"):
+        open_(asked)
+    assert warehouse.execute("SELECT reason FROM vault.access ORDER BY at").fetchall() == [("case 7",), ("case 8",)]
 
 
 def test_the_vault_keeps_the_record_of_the_latest_delivery(warehouse, load_inbox, inbox, keyring):

@@ -132,22 +132,28 @@ def test_return_to_an_older_build_with_fewer_columns_and_tables(conn: psycopg.Co
 
 
 def test_who_may_read_what(conn: psycopg.Connection) -> None:
-    publish.move(conn, "build_a", [A, B], silent)
+    conn.execute("CREATE TABLE build_a.gamma AS SELECT 1 AS x")
+    publish.move(conn, "build_a", [A, B, Relation("core", "gamma")], silent)
     for role, query, allowed in (
         ("bi_reader", "SELECT * FROM marts.alpha", True),
+        ("bi_reader", "SELECT * FROM core.gamma", False),
         ("bi_reader", "SELECT * FROM casework.beta", False),
         ("bi_reader", "SELECT * FROM build_a.alpha", False),
         ("analyst", "SELECT * FROM marts.alpha", True),
+        ("analyst", "SELECT * FROM core.gamma", True),
         ("analyst", "SELECT * FROM casework.beta", False),
         ("analyst", "SELECT * FROM ops.arrival", False),
         ("analyst", "SELECT * FROM vault.person", False),
         ("analyst", "SELECT * FROM landing.membership_member", False),
-        ("analyst", "SELECT vault.open_person(gen_random_uuid(), 'curious')", False),
+        ("analyst", "SELECT vault.ask_for_person(gen_random_uuid(), 'curious')", False),
+        ("analyst", "SELECT vault.open_person(1)", False),
         ("analyst", "CREATE TABLE marts.own (x int)", False),
         ("caseworker", "SELECT * FROM casework.beta", True),
         ("caseworker", "SELECT * FROM marts.alpha", True),
+        ("caseworker", "SELECT * FROM core.gamma", True),
         ("caseworker", "SELECT * FROM vault.person", False),
-        ("caseworker", "SELECT vault.open_person(gen_random_uuid(), 'case 7')", True),
+        ("caseworker", "SELECT * FROM vault.access", False),
+        ("caseworker", "SELECT vault.ask_for_person(gen_random_uuid(), 'case 7')", True),
     ):
         conn.execute(f"SET ROLE {role}")
         try:
@@ -160,7 +166,7 @@ def test_who_may_read_what(conn: psycopg.Connection) -> None:
 
 
 def test_readers_have_time_limits(conn: psycopg.Connection) -> None:
-    for role in ("analyst", "caseworker"):
+    for role in ("bi_reader", "analyst", "caseworker"):
         limits = one(conn, f"SELECT setconfig::text FROM pg_db_role_setting WHERE setrole = '{role}'::regrole")
         assert "statement_timeout=60s" in str(limits)
         assert "idle_in_transaction_session_timeout=60s" in str(limits)

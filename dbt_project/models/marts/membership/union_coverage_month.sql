@@ -80,8 +80,8 @@ final as (
         {{ month_key('combined.month') }} as month_key,
         sender.name as sender_name,
         region.name as region_name,
-        industry.label as industry_label,
-        employer_nature.label as employer_nature_label
+        case when combined.industry = 'unknown' then '未知' else industry.label end as industry_label,
+        case when combined.employer_nature = 'unknown' then '未知' else employer_nature.label end as employer_nature_label
     from combined
     left join {{ ref('region') }} as sender on combined.sender = sender.admdvs
     left join {{ ref('region') }} as region on combined.admdvs = region.admdvs

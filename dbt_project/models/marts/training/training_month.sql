@@ -55,7 +55,7 @@ final as (
         {{ month_key('counted.month') }} as month_key,
         sender.name as sender_name,
         training_type.label as training_type_label,
-        funding_source.label as funding_source_label
+        case when counted.funding_source = 'unknown' then '未知' else funding_source.label end as funding_source_label
     from counted
     left join {{ ref('region') }} as sender on counted.sender = sender.admdvs
     left join {{ ref('training_type') }} as training_type on counted.training_type = training_type.code
