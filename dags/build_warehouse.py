@@ -37,7 +37,7 @@ PATIENCE = timedelta(minutes=5)
         "month": Param(
             None,
             type=["null", "string"],
-            pattern=r"^\d{4}-(0[1-9]|1[0-2])$",
+            pattern=r"^[12]\d{3}-(0[1-9]|1[0-2])$",
             title="Month",
             description="Rebuild this month (YYYY-MM), whatever has changed. Empty: what is new.",
         ),
@@ -84,13 +84,9 @@ def build_warehouse() -> None:
         from warehouse import passes
 
         instance = get_current_context()["ti"]
-        board = models.Board(
-            models.read(dbt.manifest(Settings())), lambda told: instance.xcom_push(key=models.BOARD, value=told)
-        )
-        try:
+        known = models.read(dbt.manifest(Settings()))
+        with models.Board(known, lambda told: instance.xcom_push(key=models.BOARD, value=told)) as board:
             passes.run_dbt(Settings(), planned, on_result=board.tell)
-        finally:
-            board.close()
 
     @task
     def audit(planned: dict[str, Any]) -> None:

@@ -34,7 +34,12 @@ def dsn(settings: Settings) -> str:
 def connect(dsn: str, **options: object) -> psycopg.Connection:
     """Connect in autocommit mode: every transaction is one written ``with connection.transaction()``."""
     settings = {"autocommit": True, "application_name": APPLICATION, "client_encoding": "UTF8", **options}
-    return psycopg.connect(dsn, **settings)  # type: ignore[arg-type]
+    try:
+        return psycopg.connect(dsn, **settings)  # type: ignore[arg-type]
+    except psycopg.ProgrammingError:  # what it quotes may be a password
+        raise WarehouseError(
+            "The connection string (WAREHOUSE_DSN) cannot be read: write postgresql://user:password@host:5432/database."
+        ) from None
 
 
 def migrate(conn: psycopg.Connection, contracts: Contracts) -> None:

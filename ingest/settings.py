@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     archive_ratio: int = 100
     archive_bytes: int = 50 * GIB
     row_group_bytes: int = GIB
-    dbt_threads: int = 4
+    dbt_threads: int = Field(default=4, ge=1)
     port: int = 0  # of the embedded server; 0: chosen once and kept in home
     airflow_port: int = 0
 

@@ -71,6 +71,8 @@ def _bring_up(settings: Settings, home: Path, console: Console, stop: threading.
     place = Place.at(home, settings)
     services = Services(place)
     services.clear_leftovers()
+    if not server.port_is_free(place.port):
+        raise WarehouseError(f"Port {place.port} (WAREHOUSE_AIRFLOW_PORT) is taken by another program.")
     console.print("starting Airflow …")
     with migrating(place):  # takes as long as dbt's first look at the project: side by side
         passes.prepare(settings)

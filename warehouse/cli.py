@@ -19,6 +19,7 @@ import psycopg
 import typer
 from psycopg.rows import dict_row
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -44,6 +45,10 @@ Reason = Annotated[str, typer.Option(help="Why; kept in the ledger.")]
 STYLE = {"accepted": "green", "refused": "red", "superseded": "yellow", "withdrawn": "yellow", "duplicate": "yellow"}
 
 
+#: Libraries of remote inboxes that have errors of their own kind: no credentials, no such host, ….
+_REMOTE = ("aiobotocore", "aiohttp", "botocore", "paramiko", "s3fs")
+
+
 def main() -> None:
     """Entry of the command ``warehouse``."""
     # Deprecations inside the libraries are nothing that a person at the keyboard can mend.
@@ -59,8 +64,18 @@ def main() -> None:
         _fail(str(error))
     except ValidationError as error:
         _fail("; ".join(f"WAREHOUSE_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors()))
+    except SettingsError as error:
+        _fail(f"{error}: it must be JSON (see .env.example)")
     except psycopg.OperationalError as error:
         _fail(f"The database does not answer: {str(error).strip().splitlines()[0]}")
+    except psycopg.errors.InsufficientPrivilege as error:
+        _fail(f"Only the owner of the warehouse may do this: {str(error).strip().splitlines()[0]}")
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _REMOTE:
+            raise
+        _fail(f"The inbox cannot be read: {error}")
 
 
 def _fail(message: str) -> None:
@@ -72,7 +87,7 @@ def _fail(message: str) -> None:
 def _settings(inbox: str | None = None) -> Settings:
     settings = Settings()
     if inbox is not None and "://" not in inbox:
-        if not Path(inbox).is_dir():
+        if not inbox or not Path(inbox).is_dir():
             raise WarehouseError(f"There is no folder {inbox}.")
         inbox = str(Path(inbox).absolute())
     return settings if inbox is None else settings.model_copy(update={"inbox": inbox})
@@ -347,6 +362,8 @@ def withdraw(name: Name, reason: Reason) -> None:
     from ingest import load as loading
     from warehouse import passes
 
+    if not reason.strip():
+        raise WarehouseError("Say why: --reason is kept in the ledger.")
     with passes.opened(_settings()) as conn:
         _outcome(loading.withdraw(conn, name, reason))
     out.print("The next build publishes without it (`warehouse build`).")

@@ -9,12 +9,12 @@ schema that has been published since.
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from airflow.sdk import BaseOperator
 from airflow.triggers.base import StartTriggerArgs
@@ -23,6 +23,7 @@ from airflow.triggers.base import StartTriggerArgs
 BOARD = "models"
 #: dbt's words for a node that did not do.
 FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
+SKIPPED = "skipped"
 #: The board is hung out this often, in seconds: an XCom costs the build a request.
 INTERVAL = 1.0
 
@@ -76,12 +77,17 @@ def read(manifest: Path) -> list[Model]:
 class Board:
     """Gathers dbt's results and tells which models are finished, tests included.
 
-    ``push`` gets the whole board: the task instance's ``xcom_push`` in Airflow. Called from dbt's threads.
+    A build need not run all tests, nor all models. dbt does not say which, but it begins a model only when it has done
+    with the models above it; what it has not spoken of when it has ended well stands as it was.
+
+    ``push`` gets the whole board: the task instance's ``xcom_push`` in Airflow. Called from dbt's threads, within a
+    ``with`` around dbt's run.
     """
 
-    def __init__(self, models: Iterable[Model], push: Callable[[dict[str, str]], None]) -> None:
+    def __init__(self, models: Sequence[Model], push: Callable[[dict[str, str]], None]) -> None:
         self._push = push
         self._owner: dict[str, str] = {}
+        self._upstream = {model.unique_id: model.upstream for model in models}
         self._open: dict[str, set[str]] = {}
         for model in models:
             members = {model.unique_id, *model.tests}
@@ -97,17 +103,31 @@ class Board:
             model = self._owner.get(unique_id)
             if model is None:
                 return
+            if status == SKIPPED:
+                return
             self._open[model].discard(unique_id)
             if status in FAILED:
                 self._finished[model] = "failed"
             elif not self._open[model]:
                 self._finished.setdefault(model, "success")
+            if unique_id == model:
+                for parent in self._upstream[model]:
+                    self._finished.setdefault(parent, "success")
             if time.monotonic() - self._pushed_at > INTERVAL:
                 self._hang_out()
 
-    def close(self) -> None:
-        """Hang the board out as it stands; the last word."""
+    def __enter__(self) -> Self:
+        """Hang the board out empty: whoever looks finds one."""
         with self._lock:
+            self._hang_out()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Hang the board out for the last time."""
+        with self._lock:
+            if kind is None:
+                for model in self._open:
+                    self._finished.setdefault(model, "success")
             self._hang_out()
 
     def _hang_out(self) -> None:

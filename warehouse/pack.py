@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from ingest import manifest as manifests
 from ingest.contracts import Contracts, Feed
 from ingest.errors import DeliveryRefused, WarehouseError
 from ingest.manifest import FORMATS, MANIFEST, Dialect, Resource
@@ -58,6 +59,22 @@ def pack(
     if source not in known.sources:
         raise WarehouseError(f"{source!r} is no source: one of {', '.join(known.sources)}.")
     name = name or f"{source}-{sender}-{period}"
+    now = datetime.now().astimezone()
+    head = {
+        "name": name,
+        "created": now.isoformat(timespec="seconds"),
+        "source": source,
+        "sender": sender,
+        "period": period,
+        "mode": mode,
+    }
+    stand_in = {
+        "contract_version": "1.0.0",
+        "resources": [{"name": "file-1", "path": "file-1.csv", "hash": f"sha256:{0:064}"}],
+    }
+    _, findings, _ = manifests.read({**head, **stand_in}, list(known.sources), now)
+    if findings:
+        raise WarehouseError("; ".join(finding.message for finding in findings))
     folder = _folder(place, name)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower().lstrip(".") in FORMATS)
     if not files:
@@ -69,12 +86,7 @@ def pack(
     feeds = {one.name: one for one in known.of_source(source)}
     major = max(version for one in resources for version in feeds[str(one["feed"])].versions)
     manifest = {
-        "name": name,
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "source": source,
-        "sender": sender,
-        "period": period,
-        "mode": mode,
+        **head,
         "contract_version": f"{major}.0.0",
         "resources": resources,
     }

@@ -20,6 +20,7 @@ from typing import Any, TypedDict
 
 import psycopg
 from psycopg import IsolationLevel
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from ingest.contracts.model import Contracts
 from ingest.database import connect
@@ -70,10 +71,16 @@ def exclusive(dsn: str) -> Iterator[None]:
         yield
         return
     with connect(dsn, application_name="warehouse build lock") as conn:
-        conn.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
+        # Asked again and again: whoever waits within a statement sees rows as they were when it began, and publication
+        # waits for all who do.
+        retrying = Retrying(
+            retry=retry_if_result(lambda row: row != (True,)),
+            wait=wait_fixed(0.2),
+            stop=stop_after_delay(_LOCK_SECONDS),
+        )
         try:
-            conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        except psycopg.errors.LockNotAvailable as error:
+            retrying(lambda: conn.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone())
+        except RetryError as error:
             raise WarehouseError("Another build has been running for hours; this one gave up waiting.") from error
         mark = _held.set(True)
         try:

@@ -290,7 +290,7 @@ def _state(layout: Layout, settings: Settings) -> dict[str, object]:
     """Port and socket folder: the kept ones while they serve, else new ones."""
     kept = json.loads(layout.state.read_text()) if layout.state.exists() else {}
     port = settings.port or kept.get("port") or 0
-    if port and not _port_is_free(port):
+    if port and not port_is_free(port):
         if settings.port:
             raise WarehouseError(f"Port {port} (WAREHOUSE_PORT) is taken by another program.")
         port = 0
@@ -311,7 +311,8 @@ def _state(layout: Layout, settings: Settings) -> dict[str, object]:
     return state
 
 
-def _port_is_free(port: int) -> bool:
+def port_is_free(port: int) -> bool:
+    """Whether a server may listen there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free for a server
         try:

@@ -64,12 +64,44 @@ def test_the_board_is_not_hung_out_for_every_node(
 ) -> None:
     monkeypatch.setattr(models, "INTERVAL", 3600.0)
     hung, told = board
-    hung.close()
-    for node in (MEMBER, "test.unique", "test.full", COVERAGE):
-        hung.tell(node, "success")
-    assert told == [{}]
-    hung.close()
+    with hung:
+        for node in (MEMBER, "test.unique", "test.full", COVERAGE):
+            hung.tell(node, "success")
+        assert told == [{}]
     assert told[-1] == {MEMBER: "success", COVERAGE: "success"}
+
+
+def test_a_model_whose_other_tests_are_not_run_is_finished_when_dbt_goes_on(
+    board: tuple[Board, list[dict[str, str]]],
+) -> None:
+    hung, told = board
+    with hung:
+        hung.tell(MEMBER, "success")
+        hung.tell("test.unique", "pass")
+        assert told[-1] == {}
+        hung.tell(COVERAGE, "success")
+        assert told[-1] == {MEMBER: "success", COVERAGE: "success"}
+
+
+def test_what_a_build_left_as_it_stood_is_well(board: tuple[Board, list[dict[str, str]]]) -> None:
+    hung, told = board
+    with hung:
+        pass
+    assert told[-1] == {MEMBER: "success", COVERAGE: "success"}
+
+
+def test_what_dbt_did_not_come_to_is_not(board: tuple[Board, list[dict[str, str]]]) -> None:
+    hung, told = board
+
+    def build() -> None:
+        with hung:
+            hung.tell("test.full", "fail")
+            hung.tell(COVERAGE, "skipped")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        build()
+    assert told[-1] == {MEMBER: "failed"}
 
 
 Said = list[tuple[str | None, dict[str, str]]]

@@ -15,7 +15,7 @@ import pytest
 from ingest import contracts
 from ingest.database import connect, migrate
 from ingest.errors import WarehouseError
-from warehouse import publish, roles
+from warehouse import plans, publish, roles
 from warehouse.publish import Relation
 
 #: In name order core.zulu comes first of the two, and readers ask in both orders.
@@ -109,6 +109,28 @@ def test_a_reader_with_rows_of_before_the_build_is_outlasted(conn: psycopg.Conne
     publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=0.3)
     with psycopg.connect(database) as reader:
         assert reader.execute("SELECT build FROM core.zulu").fetchall() == [("build_b",)]
+
+
+def test_a_build_that_waits_for_its_turn_does_not_hold_up_the_publication_before(
+    conn: psycopg.Connection, database: str
+) -> None:
+    publish.move(conn, "build_a", RELATIONS, lambda *_: None)
+    began = threading.Event()
+
+    def second() -> None:
+        began.set()
+        with plans.exclusive(database):
+            pass
+
+    waiting = threading.Thread(target=second)
+    with plans.exclusive(database):
+        waiting.start()
+        began.wait()
+        time.sleep(1)
+        assert waiting.is_alive()
+        publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=5)
+    waiting.join(30)
+    assert not waiting.is_alive()
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0])

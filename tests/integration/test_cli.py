@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import stat
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ from psycopg.types.json import Jsonb
 from ingest import identity
 from ingest.settings import Settings
 from warehouse import cli, passes
+
+#: What `pack` has to be told.
+PACKED = ("--source", "training", "--sender", "440000", "--period", "2026-08")
 
 
 class Runner:
@@ -73,9 +77,27 @@ def refused(settings: Settings) -> None:
         (["person", "no-key", "--reason", "case 7"], "no person key"),
         (["person", "0ee4ba33-4f73-46b8-9adb-6e0e4be2f8b4", "--reason", " "], "Say why"),
         (["dsn", "--role", "analyst"], "administrator"),
-        (["pack", "/no/such/file", "--source", "training", "--sender", "440000", "--period", "2026-08"], "There is no"),
+        (["pack", "/no/such/file", *PACKED], "There is no"),
+        *(
+            (["pack", __file__, *PACKED, *more.split()], words)
+            for more, words in (
+                ("--sender 44", "six-digit"),
+                ("--sender 100000", "100000"),
+                ("--period 2026-9", "YYYY-MM"),
+                ("--period 2026-13", "YYYY-MM"),
+                ("--period 2999-01", "after the month"),
+                ("--mode full", "snapshot or delta"),
+                ("--name BadName", "a-z"),
+            )
+        ),
+        (["run", "--inbox", ""], "There is no folder"),
+        (["withdraw", "nobody", "--reason", " "], "Say why"),
+        (["rejects", "bad-one", "--out", "/no/such/folder/x.csv"], "No such file"),
+        (["rejects", "bad-one", "--out", "/"], "/ is no file"),
+        (["rejects", "bad-one", "--out", "/dev/null"], "/dev/null is no file"),
     ],
 )
+@pytest.mark.usefixtures("refused")
 def test_what_a_person_can_mend_is_one_line(warehouse: Runner, arguments: list[str], words: str) -> None:
     code, out, err = warehouse(*arguments)
     assert code == 1
@@ -85,11 +107,52 @@ def test_what_a_person_can_mend_is_one_line(warehouse: Runner, arguments: list[s
     assert err.count("\n") == 1
 
 
-def test_a_wrong_setting_is_named(warehouse: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAREHOUSE_ARCHIVE_RATIO", "much")
-    code, _, err = warehouse("status")
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ARCHIVE_RATIO", "much", "WAREHOUSE_ARCHIVE_RATIO"),
+        ("DBT_THREADS", "0", "WAREHOUSE_DBT_THREADS"),
+        ("INBOX_OPTIONS", "no json", "inbox_options"),
+        ("DSN", "secret-word", "WAREHOUSE_DSN"),
+        ("HOME", "/dev/null/x", "/dev/null/x"),
+        ("HOME", __file__, "test_cli.py"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    warehouse: Runner, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(f"WAREHOUSE_{name}", value)
+    code, _, err = warehouse("load")
     assert (code, err.count("\n")) == (1, 1)
-    assert "WAREHOUSE_ARCHIVE_RATIO" in err
+    assert words in err
+    assert "secret-word" not in err
+
+
+def test_an_inbox_without_credentials_is_one_line(warehouse: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    code, _, err = warehouse("load", "--inbox", "s3://bucket/inbox")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "The inbox cannot be read: Unable to locate credentials" in err
+
+
+def test_a_reader_of_the_figures_is_told_that_he_is_no_owner(
+    warehouse: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His own views are what a reader has; the ledger is the owner's."""
+    dsn = os.environ["WAREHOUSE_DSN"]
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("DROP ROLE IF EXISTS passer_by")
+        conn.execute("CREATE ROLE passer_by LOGIN PASSWORD 'nothing'")
+    try:
+        monkeypatch.setenv("WAREHOUSE_DSN", psycopg.conninfo.make_conninfo(dsn, user="passer_by", password="nothing"))
+        code, _, err = warehouse("status")
+        assert (code, err.count("\n")) == (1, 1)
+        assert "Only the owner" in err
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("DROP ROLE passer_by")
 
 
 def test_a_database_out_of_reach_is_one_line(warehouse: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
