@@ -22,10 +22,12 @@ def base_suite(feed: Feed) -> list[Expectation]:
         suite.append(gxe.ExpectColumnValuesToNotBeNull(column="person_key", severity=WARNING))
     for column in feed.landed:
         suite.extend(_column(column))
-    keys = ", ".join(column.name for column in feed.keys)
+    names = [column.name for column in feed.keys]
+    keys, before = ", ".join(names), ", ".join(f"lag({name}) OVER keys" for name in names)
     suite.append(
-        no_rows(  # the library's own expectations of unique columns sort every row
-            f"SELECT {keys} FROM batch GROUP BY {keys} HAVING count(*) > 1",
+        no_rows(  # most extracts come in the order of their keys: sorting these takes half the time of grouping them
+            f"SELECT FROM (SELECT ({keys}) = ({before}) AS same FROM batch WINDOW keys AS (ORDER BY {keys})) AS each"
+            " WHERE same",
             name="key_is_unique",
             description=f"No two rows have the same {keys}.",
         )

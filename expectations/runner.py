@@ -119,7 +119,9 @@ def needs(expectation: Expectation) -> dict[str, MetricConfiguration]:
     """
     names = list(expectation.metric_dependencies)
     if isinstance(expectation, ColumnMapExpectation):
-        names = ["table.row_count", "column_values.nonnull.unexpected_count"]
+        names = ["table.row_count"]
+        if expectation.map_metric != "column_values.null":
+            names.append("column_values.nonnull.unexpected_count")
     elif isinstance(expectation, ColumnPairMapExpectation | MulticolumnMapExpectation):
         names = ["table.row_count", f"{expectation.map_metric}.filtered_row_count"]
     if map_metric := getattr(expectation, "map_metric", None):

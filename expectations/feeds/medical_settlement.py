@@ -1,13 +1,15 @@
 """Settlements: the critical sign of a wrong period, the sums, reversals that balance."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 
+import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
-from expectations.own import CRITICAL, Facts, at_most, sum_near_previous, volume
+from expectations.own import CRITICAL, WARNING, Facts, sum_near_previous, volume
 
 AHEAD_SHARE = 0.50
 AHEAD_ROWS = 100
+REVERSED_SHARE = 0.20
 
 
 def expectations(facts: Facts) -> list[Expectation]:
@@ -17,19 +19,21 @@ def expectations(facts: Facts) -> list[Expectation]:
         *volume(facts),
         sum_near_previous(facts, "medfee_sumamt"),
         sum_near_previous(facts, "fund_pay_sumamt"),
-        at_most(
-            AHEAD_SHARE,
-            f"setl_time >= TIMESTAMP '{next_month.isoformat()}'",
-            of=AHEAD_ROWS,
-            name="settled_inside_the_period",
+        gxe.ExpectColumnValuesToBeBetween(
+            column="setl_time",
+            max_value=datetime.combine(next_month, time()),
+            strict_max=True,
+            mostly=1 - AHEAD_SHARE if facts.rows_loaded >= AHEAD_ROWS else 0,
+            severity=CRITICAL,
+            meta={"name": "settled_inside_the_period"},
             description=f"Of at least {AHEAD_ROWS} settlements not more than {AHEAD_SHARE:.0%} lie after the end of "
             "the period.",
-            severity=CRITICAL,
         ),
-        at_most(
-            0.2,
-            "init_setl_id IS NOT NULL",
-            name="few_reversals",
-            description="At most 20 % of the rows are reversals.",
+        gxe.ExpectColumnValuesToBeNull(
+            column="init_setl_id",
+            mostly=1 - REVERSED_SHARE,
+            severity=WARNING,
+            meta={"name": "few_reversals"},
+            description=f"At most {REVERSED_SHARE:.0%} of the rows are reversals.",
         ),
     ]

@@ -136,6 +136,43 @@ def test_settlements_after_the_period(
     assert [finding.code for finding in found] == (["D_EXPECTATION"] if refused else [])
 
 
+def verdicts(conn: psycopg.Connection, name: str) -> list[bool]:
+    return [
+        success
+        for (success,) in conn.execute(
+            "SELECT success FROM ops.validation_result WHERE expectation = %s ORDER BY run_at", [name]
+        )
+    ]
+
+
+@pytest.mark.parametrize(("reversed_", "fine"), [(20, True), (21, False)])
+def test_reversals_up_to_a_fifth_are_usual(conn: psycopg.Connection, database: str, reversed_: int, fine: bool) -> None:
+    rows = [settlement(number, datetime(2026, 9, 1)) for number in range(100)]
+    for row in rows[:reversed_]:
+        row["init_setl_id"] = "S0"
+    table = stage(conn, "medical_settlement", rows)
+    assert gate.validate(request(database, "medical", {"settlement": table}, "delta", settlement=100)) == []
+    assert verdicts(conn, "few_reversals") == [fine]
+
+
+def test_a_feed_without_a_row_is_fine(conn: psycopg.Connection, database: str) -> None:
+    table = stage(conn, "medical_settlement", [])
+    assert gate.validate(request(database, "medical", {"settlement": table}, "delta", settlement=0)) == []
+    for name in ("key_is_unique", "few_reversals", "settled_inside_the_period"):
+        assert verdicts(conn, name) == [True], name
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(("twin", "fine"), [({"setl_id": "S90"}, True), ({"setl_id": "S5"}, False)])
+def test_a_key_that_stands_twice_is_seen(
+    conn: psycopg.Connection, database: str, twin: dict[str, Any], fine: bool, order: int
+) -> None:
+    rows = [settlement(number, datetime(2026, 9, 1)) for number in range(10)][::order]
+    table = stage(conn, "medical_settlement", [*rows, {**rows[0], **twin}])
+    assert gate.validate(request(database, "medical", {"settlement": table}, "delta", settlement=11)) == []
+    assert verdicts(conn, "key_is_unique") == [fine]
+
+
 def test_results_are_stored_without_personal_values(conn: psycopg.Connection, database: str, tmp_path: Path) -> None:
     members = [{**member(number), "sex": "7", "birth_date": date(1984, 3, 5 + number)} for number in range(3)]
     membership(conn, database, members)
