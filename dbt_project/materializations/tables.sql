@@ -61,7 +61,8 @@
     {%- endif -%}
 
     {#- Statistics for the planner and for BI tools; of a table that stands from a small sample, and only once a
-        hundredth of it has changed since. -#}
+        hundredth of it has changed since. Where autovacuum is at the table already, it does the work: to wait for it
+        would take up to `deadlock_timeout`, after which the server calls it off. -#}
     {%- set written = load_result('main').response.rows_affected -%}
     {%- if not stands -%}
         {%- call statement('analyze') %} analyze {{ target }} {%- endcall %}
@@ -74,7 +75,7 @@
                     select {{ written }} + coalesce(pg_stat_get_mod_since_analyze(oid), 0) > reltuples / 100
                     from pg_class where oid = '{{ target }}'::regclass
                 ) then
-                    analyze {{ target }};
+                    analyze (skip_locked) {{ target }};
                 end if;
             end
             $$

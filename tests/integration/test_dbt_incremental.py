@@ -4,6 +4,7 @@ import os
 from datetime import UTC, date, datetime
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from tests.worlds import Builds, Delivery, World, land
@@ -110,6 +111,21 @@ def test_a_build_that_begins_as_a_copy_equals_one_full_build(builds: Builds) -> 
     # THEN it is what building everything makes
     builds.full("build_a", then)
     assert builds.differences() == []
+
+
+def test_a_build_does_not_wait_for_autovacuum(builds: Builds) -> None:
+    world = World(SEEDS[0])
+    land(builds.conn, world.deliveries)
+    builds.full("build_a", world.deliveries[:10])
+    with psycopg.connect(builds.conn.info.dsn, password=builds.conn.info.password) as autovacuum:
+        # GIVEN somebody at the large tables as autovacuum is, who gives way after a minute only
+        autovacuum.execute("SET idle_in_transaction_session_timeout = '60s'")
+        autovacuum.execute("LOCK TABLE build_a.member_month, build_a.settlement IN SHARE UPDATE EXCLUSIVE MODE")
+        # WHEN a build changes them
+        builds.freeze("build_a", world.deliveries)
+        builds.dbt("build_a", "run")
+        # THEN it is done before
+        assert autovacuum.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_rows_that_a_delivery_does_not_change_are_not_written(builds: Builds) -> None:
