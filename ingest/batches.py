@@ -137,6 +137,10 @@ class Batch:
                 raise WarehouseError(f"{self.name}, column {column.name}: no {kinds[column.name]}") from None
         return Copy.of_frame(self.rows, pl.DataFrame(series), frozen=True)
 
+    def plain(self, columns: Sequence[str], rows: bytes) -> Copy:
+        """Good rows that are in COPY's binary format already, for the columns of these names."""
+        return Copy.of_bytes(self.rows, columns, rows, frozen=True)
+
     def rejected(self, rows: Sequence[Sequence[object]]) -> Copy:
         """Rejected rows: line number, reasons, sealed raw text, then content hash and keys (None: not full)."""
         return Copy.of_rows(self._rejected, ["line_number", "reasons", "raw", "content_hash", *self._keys], rows)

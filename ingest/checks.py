@@ -4,7 +4,7 @@
 their reasons, and warnings. Keys that stand twice are not its business: they show only over the whole delivery.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,16 +16,17 @@ from ingest import numbers
 from ingest.cleaning import Cleaned, Context, any_of, clean, missing, typed
 from ingest.cleaning.times import EPOCH, FIRST_DAY
 from ingest.columns import Bytes, Mask, from_matrix, nulls, true
+from ingest.compiled import NULL
+from ingest.compiled.repeats import take_numbers, take_texts
 from ingest.contracts.model import Column, Feed, Kind
 from ingest.errors import RowCode
 from ingest.identity import Keyring
 
 #: Persons of these documents are one class: the number is the same in both.
 CN = "CN"
-_FOREIGN_RESIDENT = "07"
+FOREIGN_RESIDENT = "07"
 _SEX_LIST = "sex"
 _BIRTH_LABEL = "出生日期"
-_SEED = 20_260_701
 
 
 class Batch(Protocol):
@@ -81,20 +82,25 @@ class _Notes:
             text = f"{code}:{column}" if column else str(code)
             (self.warnings if code.startswith("W_") else self.reasons).append((text, rows))
 
-    def listed(self, notes: list[tuple[str, Mask]], name: str) -> pl.DataFrame:
-        """``row`` and the list of codes that hold for it, for rows with any."""
-        if not notes:
-            return pl.DataFrame(schema={"row": pl.Int64, name: pl.List(pl.String)})
-        found = [(np.flatnonzero(mask), number) for number, (_, mask) in enumerate(notes)]
-        rows = np.concatenate([rows for rows, _ in found])
-        codes = np.repeat([number for _, number in found], [len(rows) for rows, _ in found])
-        order = np.lexsort((codes, rows))
-        texts = pl.Series([text for text, _ in notes])
-        return (
-            pl.DataFrame({"row": rows[order], name: texts.gather(codes[order])})
-            .group_by("row", maintain_order=True)
-            .agg(name)
-        )
+    @staticmethod
+    def rows(notes: list[tuple[str, Mask]]) -> list[tuple[str, NDArray[np.int64]]]:
+        """The rows of each code."""
+        return [(text, np.flatnonzero(mask)) for text, mask in notes]
+
+
+def listed(found: Sequence[tuple[str, NDArray[np.int64]]], name: str) -> pl.DataFrame:
+    """``row`` and the list of texts that hold for it. ``found``: texts in the order of the lists, and their rows."""
+    if not found:
+        return pl.DataFrame(schema={"row": pl.Int64, name: pl.List(pl.String)})
+    rows = np.concatenate([rows for _, rows in found])
+    codes = np.repeat(np.arange(len(found)), [len(rows) for _, rows in found])
+    order = np.lexsort((codes, rows))
+    texts = pl.Series([text for text, _ in found])
+    return (
+        pl.DataFrame({"row": rows[order], name: texts.gather(codes[order])})
+        .group_by("row", maintain_order=True)
+        .agg(name)
+    )
 
 
 def check(batch: Batch, feed: Feed, context: Context, keyring: Keyring) -> CheckedBatch:
@@ -133,9 +139,9 @@ def check(batch: Batch, feed: Feed, context: Context, keyring: Keyring) -> Check
     content = _content_hash(feed, columns, wrong)
     lines = batch.line.cast(pl.Int64).alias("line_number")
     keys = _full_keys(feed, columns, wrong, content)
-    rejected = notes.listed(notes.reasons, "reasons")
+    rejected = listed(notes.rows(notes.reasons), "reasons")
     picks = rejected["row"]
-    warnings = notes.listed(notes.warnings, "codes")
+    warnings = listed(notes.rows(notes.warnings), "codes")
     good = ~pl.Series(bad)
     rows = pl.DataFrame(
         [lines, content, *_person_columns(feed, columns, person, good, keyring)]
@@ -164,8 +170,8 @@ def _check_person(
     height = len(kind)
     nothing = nulls(number.text)
     usable = ~(nulls(kind) | nothing)
-    chinese = usable & true(kind.is_in([code for code, name in _classes(type_column).items() if name == CN]))
-    foreign = np.zeros(height, dtype=np.bool_) if chinese.all() else usable & true(kind == _FOREIGN_RESIDENT)
+    chinese = usable & true(kind.is_in([code for code, name in classes(type_column).items() if name == CN]))
+    foreign = np.zeros(height, dtype=np.bool_) if chinese.all() else usable & true(kind == FOREIGN_RESIDENT)
 
     text = number.text.fill_null("") if number.text.null_count() else number.text
     content = Bytes(text)
@@ -232,7 +238,7 @@ def _check_person(
     return person
 
 
-def _classes(column: Column) -> dict[str, str]:
+def classes(column: Column) -> dict[str, str]:
     """The class of each document type; most are a class of their own."""
     return dict(column.code_list.extra.get("person_class", {})) if column.code_list is not None else {}
 
@@ -241,22 +247,22 @@ def _identity(column: Column, kind: pl.Series, number: pl.Series, right: Mask, c
     """``class|number`` of rows whose number is right, else null."""
     if chinese.all() and right.all():
         return pl.select(pl.lit(CN + "|") + number).to_series()
-    classes = _classes(column)
-    of_kind = kind.replace_strict(list(classes), list(classes.values()), default=kind, return_dtype=pl.String)
+    known = classes(column)
+    of_kind = kind.replace_strict(list(known), list(known.values()), default=kind, return_dtype=pl.String)
     return pl.select(pl.when(pl.Series(right)).then(pl.concat_str(of_kind, pl.lit("|"), number))).to_series()
 
 
-def _sex_column(feed: Feed) -> Column | None:
+def sex_column(feed: Feed) -> Column | None:
     return next((c for c in feed.columns if c.code_list is not None and c.code_list.name == _SEX_LIST), None)
 
 
-def _birth_column(feed: Feed) -> Column | None:
+def birth_column(feed: Feed) -> Column | None:
     return next((c for c in feed.columns if c.kind is Kind.DATE and c.label == _BIRTH_LABEL), None)
 
 
 def _check_agreement(feed: Feed, columns: Mapping[str, Cleaned], person: _Person, notes: _Notes) -> None:
     """Sex and birth date against the identity number."""
-    sex, birth = _sex_column(feed), _birth_column(feed)
+    sex, birth = sex_column(feed), birth_column(feed)
     if sex is not None:
         said = columns[sex.name].text
         men, women = (true(said == code) for code in ("1", "2"))
@@ -275,7 +281,7 @@ def _person_columns(
         return []
     height = len(good)
     nothing = pl.Series([None], dtype=pl.String).new_from_index(0, height)
-    sex, birth = _sex_column(feed), _birth_column(feed)
+    sex, birth = sex_column(feed), birth_column(feed)
     said = columns[sex.name].text if sex is not None else nothing
     born = columns[birth.name].text.str.head(4) if birth is not None else nothing
     resident = pl.Series(person.resident)
@@ -371,16 +377,21 @@ def _hundredths(column: Column, value: pl.Series) -> NDArray[np.int64]:
 
 def _content_hash(feed: Feed, columns: Mapping[str, Cleaned], wrong: Mapping[str, Mask]) -> pl.Series:
     """Equal for rows whose cleaned values are all equal; a wrong value counts as none, money left out as 0."""
-    values: list[pl.Series] = []
-    nothing = pl.Series(np.zeros(len(next(iter(columns.values())).text), dtype=np.int64))
+    states = np.zeros(len(next(iter(columns.values())).text), dtype=np.uint64)
     for column in feed.columns:
-        value = columns[column.name].value
+        cleaned = columns[column.name]
+        counted = column.kind in (Kind.MONEY, Kind.DATE, Kind.DATETIME)
+        value = cleaned.value if counted else cleaned.text
         if wrong[column.name].any():
             value = value.set(pl.Series(wrong[column.name]), None)
-        if column.default_zero and value.null_count():
-            value = nothing if value.null_count() == len(value) else value.fill_null(0)
-        values.append(value.alias(column.name))
-    return pl.DataFrame(values).hash_rows(seed=_SEED).reinterpret(signed=True).alias("content_hash")
+        if counted:
+            nothing = 0 if column.default_zero else NULL
+            take_numbers(value.fill_null(nothing).to_numpy(), states)
+        else:
+            content = Bytes(value.fill_null(""))
+            bounds = (content.offsets - content.start).astype(np.int32)
+            take_texts(content.data, bounds[:-1], bounds[1:], states)
+    return pl.Series("content_hash", states.view(np.int64))
 
 
 def _full_keys(

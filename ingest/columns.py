@@ -48,10 +48,15 @@ class Bytes:
 
 def from_matrix(matrix: Matrix, kind: pa.DataType = pa.large_string()) -> pl.Series:  # noqa: B008 - a constant
     """The rows of a byte matrix, ASCII if they are to be texts."""
+    return pl.Series(matrix_array(matrix, kind))
+
+
+def matrix_array(matrix: Matrix, kind: pa.DataType) -> pa.Array:
+    """The same for Arrow."""
     height, width = matrix.shape
     offsets = np.arange(height + 1, dtype=np.int64) * width
     data = pa.py_buffer(np.ascontiguousarray(matrix))
-    return pl.Series(pa.Array.from_buffers(kind, height, [None, pa.py_buffer(offsets), data]))
+    return pa.Array.from_buffers(kind, height, [None, pa.py_buffer(offsets), data])
 
 
 def hundredths(values: pl.Series, precision: int) -> pl.Series:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from struct import Struct
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +18,13 @@ from ingest.errors import WarehouseError
 
 #: Rows made ready at once: other threads get their turn between.
 _ROWS = 4096
-#: The end of a file in COPY's binary format.
-_TRAILER = b"\xff\xff"
+#: What COPY's binary format begins and ends with, and what stands before the bytes of a row's first field.
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+_ROW = Struct(">hi")
+_SIZE = Struct(">i")
+#: Bytes handed on at once.
+_PIECE = 256 * 1024
 #: Bytes that may wait for the end of a COPY.
 _WAITING = 4 * 1024 * 1024
 
@@ -39,13 +45,14 @@ class Copy:
         ``frozen``: the table is made in the very transaction of the copy: write rows that need no second visit by
         their first reader or by vacuum.
         """
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary, FREEZE {})").format(
-            table, listed(frame.columns), sql.Literal(frozen)
-        )
-        if frame.is_empty():
-            return cls(table, statement, [])
-        header, *rows, last = _binary(frame)
-        return cls(table, statement, [*rows, last.removesuffix(_TRAILER)], (header, _TRAILER))
+        rows = [] if frame.is_empty() else _binary(frame)
+        return cls(table, _binary_copy(table, frame.columns, frozen), rows, (HEADER, TRAILER))
+
+    @classmethod
+    def of_bytes(cls, table: sql.Composable, columns: Sequence[str], rows: bytes, *, frozen: bool = False) -> Self:
+        """The same of rows that are in the binary format already."""
+        pieces = [rows[place : place + _PIECE] for place in range(0, len(rows), _PIECE)]
+        return cls(table, _binary_copy(table, columns, frozen), pieces, (HEADER, TRAILER))
 
     @classmethod
     def of_rows(cls, table: sql.Composable, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Self:
@@ -146,17 +153,40 @@ def _told(copy: Copy, conn: psycopg.Connection) -> Iterator[None]:
         raise WarehouseError(f"{copy.table.as_string(conn)}, column {column}: SQLSTATE {error.sqlstate}") from None
 
 
+def _binary_copy(table: sql.Composable, columns: Iterable[str], frozen: bool) -> sql.Composed:
+    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary, FREEZE {})").format(
+        table, listed(columns), sql.Literal(frozen)
+    )
+
+
+def fields_of(column: pl.Series) -> tuple[bytes, list[int], list[int]]:
+    """The fields of a column as COPY's binary format has them: their bytes, and where each begins and ends.
+
+    No value is a field of no bytes, which no value of any type but text has.
+    """
+    rows = b"".join(_binary(column.to_frame()))
+    place, starts, ends = 0, [], []
+    for _ in range(len(column)):
+        place += _ROW.size
+        (size,) = _SIZE.unpack_from(rows, place - _SIZE.size)
+        starts.append(place)
+        place += max(size, 0)
+        ends.append(place)
+    return rows, starts, ends
+
+
 def listed(names: Iterable[str]) -> sql.Composed:
     """Names of columns, with commas between."""
     return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def _binary(frame: pl.DataFrame) -> list[bytes]:
-    """A frame in COPY's binary format, in pieces."""
+    """A frame's rows in COPY's binary format, in pieces."""
     table = frame.to_arrow(compat_level=pl.CompatLevel.newest())
     for place, field in enumerate(table.schema):
         if pa.types.is_binary_view(field.type):
             table = table.set_column(place, field.name, table[place].cast(pa.large_binary()))
     batches = table.combine_chunks().to_batches(max_chunksize=_ROWS)
     encoder = ArrowToPostgresBinaryEncoder(table.schema)
-    return [encoder.write_header(), *map(encoder.write_batch, batches), encoder.finish()]
+    encoder.write_header()
+    return [*map(encoder.write_batch, batches), encoder.finish().removesuffix(TRAILER)]

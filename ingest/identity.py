@@ -7,6 +7,7 @@ HKDF: one for person keys, one for sealing, one for the fingerprint.
 import os
 import secrets
 import stat
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from ingest import numbers
 from ingest.columns import Bytes, Matrix, among, from_matrix
+from ingest.distinct import Numbered
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
 
@@ -33,6 +35,8 @@ _SEALED_V1 = b"\x01"
 _DIGEST = 16
 #: How a resident number begins where a person is given as ``class|number``.
 _RESIDENT = b"CN|"
+#: The check character of each value.
+_CHECKS = b"0123456789X"
 #: Digests of residents remembered, 24 bytes each.
 _REMEMBERED = 1 << 19
 #: Keys of other persons remembered, some 300 bytes each.
@@ -50,9 +54,10 @@ class Keyring:
         self._hmac = HMAC(_derive(secret, b"person key"), SM3())
         self._cipher = AESGCM(_derive(secret, b"seal"))
         self.fingerprint = _derive(secret, b"fingerprint").hex()[:32]
-        self._codes = np.empty(0, dtype=np.int64)
-        self._digests = np.empty((0, _DIGEST), dtype=np.uint8)
-        self._of_other = lru_cache(_REMEMBERED_OTHERS)(lambda person: self._digest(person.encode()))
+        self._residents = Numbered()
+        self._keys = np.empty((0, _DIGEST), dtype=np.uint8)
+        #: The key of a person given as ``class|number``.
+        self.of_other = lru_cache(_REMEMBERED_OTHERS)(lambda person: self._digest(person.encode()))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Keyring":
@@ -76,46 +81,39 @@ class Keyring:
         """
         content = Bytes(persons.fill_null("") if persons.null_count() else persons)
         rows = np.flatnonzero(content.lengths == len(_RESIDENT) + 18)
-        matrix = content.matrix(rows, len(_RESIDENT) + 18)
-        codes = _resident_codes(matrix)
-        usable = codes >= 0
-        if not usable.all():
-            rows, matrix, codes = rows[usable], matrix[usable], codes[usable]
-        keys = from_matrix(self._of_residents(codes, matrix), pa.large_binary())
+        codes = _resident_codes(content.matrix(rows, len(_RESIDENT) + 18))
+        rows, codes = rows[codes >= 0], codes[codes >= 0]
+        kept, found = self.of_residents(codes)
+        keys = from_matrix(kept[found], pa.large_binary())
         if len(rows) == len(persons):
             return keys.alias("person_key")
         others = np.flatnonzero(~among(rows, len(persons)))
         names = persons.gather(others).to_list()
-        rest = pl.Series([None if name is None else self._of_other(name) for name in names], dtype=pl.Binary)
+        rest = pl.Series([None if name is None else self.of_other(name) for name in names], dtype=pl.Binary)
         blank = pl.Series("person_key", [None], dtype=pl.Binary).new_from_index(0, len(persons))
         return blank.scatter(np.concatenate([rows, others]), pl.concat([keys, rest]))
 
-    def _of_residents(self, codes: NDArray[np.int64], matrix: Matrix) -> Matrix:
-        """Digests, (n, 16), of resident numbers given as codes and as bytes.
+    def of_residents(self, codes: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.int64]]:
+        """Keys of persons given by codes of resident numbers: (n, 16) bytes, and which of them is each code's.
 
-        What is known lies sorted, and so is what is asked: the search then runs through memory in one direction.
+        Args:
+            codes: The 17 digits of a number times 11, and the check's value (``X`` is 10); -1 for nobody, whose key
+                has the number -1.
         """
-        order = np.argsort(codes)
-        ordered = codes[order]
-        first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
-        distinct = ordered[first]
-        place = np.searchsorted(self._codes, distinct)
-        known = np.append(self._codes, -1)[place] == distinct
-        digests = np.empty((len(distinct), _DIGEST), dtype=np.uint8)
-        digests[known] = self._digests[place[known]]
-        fresh = np.flatnonzero(~known)
-        if len(fresh):
-            texts = matrix[order[first][fresh]]
-            made = b"".join([self._digest(row.tobytes()) for row in texts])
-            digests[fresh] = np.frombuffer(made, dtype=np.uint8).reshape(-1, _DIGEST)
-            if len(self._codes) + len(fresh) > _REMEMBERED:
-                self._codes, self._digests = distinct, digests
-            else:
-                self._codes = np.insert(self._codes, place[fresh], distinct[fresh])
-                self._digests = np.insert(self._digests, place[fresh], digests[fresh], axis=0)
-        back = np.empty(len(order), dtype=np.int64)
-        back[order] = np.cumsum(first) - 1
-        return digests.take(back, axis=0)
+        if self._residents.count > _REMEMBERED:
+            self._residents = Numbered()
+        before = self._residents.count
+        found, fresh = self._residents.numbers(codes, codes >= 0)
+        made = [
+            self._digest(_RESIDENT + b"%017d" % body + b"0123456789X"[check : check + 1])
+            for body, check in zip(*(part.tolist() for part in np.divmod(codes[fresh], 11)), strict=True)
+        ]
+        if self._residents.count > len(self._keys):
+            self._keys = np.concatenate(
+                (self._keys[:before], np.empty((self._residents.count, _DIGEST), dtype=np.uint8))
+            )
+        self._keys[before : before + len(made)] = np.frombuffer(b"".join(made), dtype=np.uint8).reshape(-1, _DIGEST)
+        return self._keys, found
 
     def _digest(self, person: bytes) -> bytes:
         mac = self._hmac.copy()
@@ -124,8 +122,16 @@ class Keyring:
 
     def seal(self, content: bytes) -> bytes:
         """Encrypt and authenticate (AES-256-GCM): one byte of version, nonce, ciphertext."""
-        nonce = os.urandom(_NONCE)
-        return _SEALED_V1 + nonce + self._cipher.encrypt(nonce, content, _SEALED_V1)
+        return self.seal_all([content])[0]
+
+    def seal_all(self, contents: Sequence[bytes]) -> list[bytes]:
+        """The same for each of several."""
+        random, encrypt = os.urandom(_NONCE * len(contents)), self._cipher.encrypt
+        nonces = [random[place : place + _NONCE] for place in range(0, len(random), _NONCE)]
+        return [
+            _SEALED_V1 + nonce + encrypt(nonce, content, _SEALED_V1)
+            for nonce, content in zip(nonces, contents, strict=True)
+        ]
 
     def open(self, sealed: bytes) -> bytes:
         """Undo ``seal``.

@@ -5,7 +5,7 @@ loads it next starts over.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,21 +15,22 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from ingest import batches, checks, contracts, deliveries, ledger
+from ingest import batches, contracts, deliveries, ledger
 from ingest.cleaning import Context
 from ingest.contracts.model import Contracts, Feed
-from ingest.copying import Copier, Copy
+from ingest.copying import Copier
 from ingest.database import connect
 from ingest.deliveries import Checked, CheckRefused
-from ingest.errors import DeliveryCode, DeliveryRefused, Finding, RowCode, WarehouseError
+from ingest.errors import DeliveryCode, DeliveryRefused, Finding, WarehouseError
 from ingest.identity import Keyring, ensure_fingerprint
 from ingest.inbox import Inbox
 from ingest.ledger import Arrival, Identity
 from ingest.manifest import Manifest, Resource, described
 from ingest.packages import fallback_name
 from ingest.pipeline import Pipeline
-from ingest.readers import RawBatch, Table, open_table
+from ingest.readers import Table, open_table
 from ingest.settings import Settings
+from ingest.staging import Staging, with_text
 from ingest.vault import VaultBatch
 
 __all__ = ["Arrival", "Gate", "GateRequest", "Outcome", "load", "pending", "register", "rejects", "withdraw"]
@@ -336,7 +337,7 @@ class _Attempt:
         self.vault.create()
 
     def _read(self, file: _File, checked: Checked) -> list[Finding]:
-        """Read and check a file while earlier batches of it are sealed and copied; returns what refuses it."""
+        """Read and check a file while earlier batches of it are copied; returns what refuses it."""
         number = file.resource.index
         batch = self.batches[file.feed.name]
         context = Context(
@@ -346,45 +347,19 @@ class _Attempt:
             try:
                 table = self._open(file, checked)
                 batch.begin_file(number, table.columns)
-                with Pipeline(self._prepare, lambda copies: copier.put(*copies)) as pipeline:
-                    for raw in table.batches():
-                        pipeline.put(file, raw, checks.check(raw, file.feed, context, self.keyring))
+                staging = Staging(table, batch, self.vault, context, number, file.resource.path)
+                with Pipeline(copier.put) as pipeline:
+                    for copies in staging.copies():
+                        pipeline.put(*copies)
             except DeliveryRefused as refused:
                 copier.finish()
                 file.failed = True
                 batch.forget_file(number)
                 ledger.forget_row_warnings(self.conn, self.id, number)
                 return refused.findings
+        file.read, file.rejected = staging.read, staging.rejected
         file.skipped, file.unknown_columns = table.rows_skipped, table.unknown_columns
         return []
-
-    def _prepare(self, file: _File, raw: RawBatch, checked: checks.CheckedBatch) -> list[Copy]:
-        """Make a checked batch ready to be copied: good rows first, then persons, warnings, rejected rows."""
-        batch = self.batches[file.feed.name]
-        absent = [column.name for column in file.feed.landed if column.name not in raw.frame.columns]
-        keys = [column.name for column in file.feed.keys]
-        batch.note_keys(checked.good.select(keys), checked.rejected.select(keys))
-        rejected = checked.rejected.select("row", "line_number", "reasons", "content_hash", *keys)
-        nothing = [None] * (1 + len(keys))
-        ragged = [(line, [RowCode.COLUMNS], self.keyring.seal(text.encode()), *nothing) for line, text in raw.ragged]
-        file.read += raw.frame.height + len(ragged)
-        file.rejected += rejected.height + len(ragged)
-        return [
-            batch.good(checked.good.drop(absent)),
-            self.vault.sealed(file.feed, checked.persons),
-            ledger.row_warnings(self.id, file.resource.index, file.resource.path, checked.warnings),
-            batch.rejected(self._with_text(raw, rejected.iter_rows())),
-            batch.rejected(ragged),
-        ]
-
-    def _with_text(self, raw: RawBatch, rejected: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Rejected rows of a batch with their sealed text; each: row of the batch, line, reasons, hash, keys."""
-        rows = list(rejected)
-        texts = raw.raw([row for row, *_ in rows])
-        return [
-            (line, reasons, self.keyring.seal(text.encode()), *content)
-            for (_, line, reasons, *content), text in zip(rows, texts, strict=True)
-        ]
 
     def _settle_duplicates(self, checked: Checked) -> None:
         """Reject rows whose key stands more than once in the delivery; their text is read a second time."""
@@ -395,10 +370,10 @@ class _Attempt:
                 if (lines := found.get(file.resource.index)) is not None:
                     batch.begin_file(file.resource.index, ())
                     nothing = [None] * (1 + len(file.feed.keys))
-                    for raw in self._open(file, checked).batches():
+                    for raw in (some.whole() for some in self._open(file, checked).batches()):
                         here = pl.DataFrame({"line_number": raw.line}).with_row_index().join(lines, on="line_number")
                         rows = ((row, line, [reason], *nothing) for row, line, reason in here.iter_rows())
-                        batch.rejected(self._with_text(raw, rows)).run(self.conn)
+                        batch.rejected(with_text(raw, rows, self.keyring)).run(self.conn)
                         file.rejected += here.height
             if found:
                 batch.take_out()

@@ -25,7 +25,7 @@ _USCC_VALUE[np.frombuffer(_USCC_ALPHABET, dtype=np.uint8)] = np.arange(31)
 _PROVINCE_PAIRS = (
     "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83"
 )
-_PROVINCES = np.isin(np.arange(100), [int(pair) for pair in _PROVINCE_PAIRS.split()])
+PROVINCES = np.isin(np.arange(100), [int(pair) for pair in _PROVINCE_PAIRS.split()])
 
 _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
 #: Day number (1970-01-01 is 0) of the first of each month from the year 0 on.
@@ -105,7 +105,7 @@ def residents(matrix: Matrix) -> Residents:
     pair = np.minimum(integers(figures[:2]), 99)
     return Residents(
         checked=_resident_check(places),
-        province=(figures[:2].max(axis=0, initial=0) < 10) & _PROVINCES[pair],
+        province=(figures[:2].max(axis=0, initial=0) < 10) & PROVINCES[pair],
         dated=dated,
         birth=epoch_days(year, np.clip(month, 1, 12), day),
         year=year,

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
+import numpy as np
 import polars as pl
 import psycopg
 from psycopg import sql
 
 from ingest.contracts.model import Feed, Kind
 from ingest.copying import Copy
+from ingest.distinct import Seen
 from ingest.identity import Keyring
 
 #: What the sealed record calls a column, whatever its feed calls it.
 _FIELDS = {Kind.CERT_TYPE: "cert_type", Kind.CERTNO: "certno", Kind.NAME: "name", Kind.MOBILE: "mobile"}
-#: Records remembered as sealed already (8 bytes each); past it some are sealed twice, which the merge sorts out.
-_REMEMBERED = 2_000_000
 
 
 class VaultBatch:
@@ -29,7 +29,7 @@ class VaultBatch:
         self.conn, self.keyring = conn, keyring
         self._table = sql.Identifier("vault", f"batch_{arrival_id}")
         self._place = 0
-        self._sealed = pl.Series("hash", [], dtype=pl.UInt64)
+        self._sealed = Seen()
 
     def create(self) -> None:
         """Make the table."""
@@ -45,7 +45,7 @@ class VaultBatch:
         Args:
             feed: Where they come from.
             persons: ``person_key`` and the feed's personal columns, text. A record that this delivery has brought
-                before is passed over.
+                before is passed over (or sealed twice, where that is forgotten: the merge sorts it out).
         """
         fresh = self._new(feed, persons)
         if fresh.is_empty():
@@ -53,7 +53,7 @@ class VaultBatch:
         fields = {name: _FIELDS.get(feed.by_name[name].kind, name) for name in fresh.columns if name != "person_key"}
         record = pl.struct(pl.col(name).alias(field) for name, field in fields.items())
         records = fresh.select(record.struct.json_encode()).to_series()
-        sealed = [self.keyring.seal(text.encode()) for text in records]
+        sealed = self.keyring.seal_all(records.cast(pl.Binary).to_list())
         place, self._place = self._place, self._place + len(sealed)
         return Copy.of_frame(
             self._table,
@@ -70,12 +70,8 @@ class VaultBatch:
         """Those persons whose very record has not been sealed yet in this delivery."""
         if persons.is_empty():
             return persons
-        known = persons.hash_rows(seed=crc32(feed.table.encode())).rename("hash")
-        unseen = ~known.is_in(self._sealed.implode())
-        if len(self._sealed) > _REMEMBERED:
-            self._sealed = self._sealed.clear()
-        self._sealed = pl.concat([self._sealed, known.filter(unseen)])
-        return persons.filter(unseen)
+        known = persons.hash_rows(seed=crc32(feed.table.encode())).reinterpret(signed=True).to_numpy()
+        return persons.filter(pl.Series(self._sealed.fresh(known, np.ones(len(known), dtype=np.bool_))))
 
     def keep_only_landed(self, tables: Sequence[sql.Identifier]) -> None:
         """Drop persons of whom no row is left in the batch tables (their rows repeated a key)."""

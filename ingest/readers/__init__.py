@@ -4,10 +4,10 @@ from pathlib import Path
 
 from ingest.contracts.model import Feed
 from ingest.manifest import Resource
-from ingest.readers.base import Header, RawBatch, Table
+from ingest.readers.base import FewRows, Header, RawBatch, Table, TextBatch, together
 from ingest.settings import Settings
 
-__all__ = ["Header", "RawBatch", "Table", "open_table"]
+__all__ = ["FewRows", "Header", "RawBatch", "Table", "TextBatch", "open_table", "together"]
 
 
 def open_table(path: Path, resource: Resource, feed: Feed, limits: Settings) -> Table:

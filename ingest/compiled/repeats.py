@@ -1,0 +1,145 @@
+"""Values that come again: each distinct one gets a number, so that what is costly is done once for it."""
+
+import numba
+import numpy as np
+from numba import int32, int64, uint8, uint64
+
+from ingest.compiled import BYTES, INTEGERS, PLACES, compiled
+
+# mypy: disable-error-code="no-untyped-def"
+
+_TWO = numba.types.UniTuple(int64, 2)
+
+
+@numba.njit(uint64(uint64, uint64), nogil=True, cache=True, inline="always")
+def stirred(state, value):
+    """A state that has taken in one more number."""
+    state = (state ^ value) * np.uint64(0x9E3779B97F4A7C15)
+    return state ^ (state >> np.uint64(29))
+
+
+@numba.njit(uint64(BYTES, int64, int64), nogil=True, cache=True)
+def text_hash(block, at, end):
+    """The hash of a piece of a block; its length is part of it."""
+    state = stirred(np.uint64(0x243F6A8885A308D3), np.uint64(end - at))
+    place = np.uintp(at)
+    last = np.uintp(end)
+    while place + np.uintp(8) <= last:
+        word = np.uint64(0)
+        for offset in range(8):
+            word |= np.uint64(block[place + np.uintp(offset)]) << np.uint64(8 * offset)
+        state = stirred(state, word)
+        place += np.uintp(8)
+    if place < last:
+        word = np.uint64(0)
+        offset = np.uint64(0)
+        while place < last:
+            word |= np.uint64(block[place]) << offset
+            offset += np.uint64(8)
+            place += np.uintp(1)
+        state = stirred(state, word)
+    return state
+
+
+@compiled(int64[::1], BYTES, PLACES, PLACES)
+def text_hashes(block, starts, ends):
+    """The hash of each text, to be taken in as a number in place of the text."""
+    hashes = np.empty(starts.size, dtype=np.int64)
+    for row in range(starts.size):
+        hashes[row] = text_hash(block, starts[row], ends[row])
+    return hashes
+
+
+@compiled(numba.void, int64, uint64[::1])
+def take_number(value, states):
+    """Take one number into the hashes of all rows."""
+    for row in range(states.size):
+        states[row] = stirred(states[row], np.uint64(value))
+
+
+@compiled(numba.void, INTEGERS, uint64[::1])
+def take_numbers(values, states):
+    """Take a column of numbers into the hashes of its rows."""
+    for row in range(values.size):
+        states[row] = stirred(states[row], np.uint64(values[row]))
+
+
+@compiled(numba.void, BYTES, PLACES, PLACES, uint64[::1])
+def take_texts(block, starts, ends, states):
+    """Take a column of texts into the hashes of its rows."""
+    for row in range(starts.size):
+        states[row] = stirred(states[row], text_hash(block, starts[row], ends[row]))
+
+
+@compiled(_TWO, BYTES, PLACES, PLACES, int64, int32[::1], int64[::1], uint8[::1], int64, int64[::1])
+def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
+    """Number the texts of a column from ``row`` on, until there is no room for a new one.
+
+    Args:
+        block, starts, ends: The column.
+        row: Where to begin.
+        slots: (a power of two) 1 + the number of the text kept there, 0 where there is none.
+        bounds: Where the kept texts begin and end: the text of number n lies in ``bounds[n]`` to ``bounds[n + 1]``.
+        kept: Their bytes.
+        count: How many there are.
+        numbers: Takes the numbers.
+
+    Returns:
+        The row it came to, and how many texts are kept then.
+    """
+    mask = np.uint64(slots.size - 1)
+    while row < starts.size:
+        at, end = np.int64(starts[row]), np.int64(ends[row])
+        size = end - at
+        slot = text_hash(block, at, end) & mask
+        found = -1
+        while slots[slot] != 0:
+            candidate = slots[slot] - 1
+            begin = bounds[candidate]
+            if bounds[candidate + 1] - begin == size:
+                same = True
+                for offset in range(size):
+                    if kept[np.uintp(begin + offset)] != block[np.uintp(at + offset)]:
+                        same = False
+                        break
+                if same:
+                    found = candidate
+                    break
+            slot = (slot + np.uint64(1)) & mask
+        if found < 0:
+            begin = bounds[count]
+            if count + 2 > bounds.size or begin + size > kept.size or 2 * (count + 1) > slots.size:
+                break
+            for offset in range(size):
+                kept[begin + offset] = block[at + offset]
+            slots[slot] = count + 1
+            found = count
+            count += 1
+            bounds[count] = begin + size
+        numbers[row] = found
+        row += 1
+    return row, count
+
+
+@compiled(_TWO, INTEGERS, numba.boolean[::1], int64, int32[::1], int64[::1], int64, int64[::1], numba.boolean[::1])
+def number_numbers(values, asked, row, slots, kept, count, numbers, fresh):
+    """The same for whole numbers in the rows that are ``asked`` for; marks in ``fresh`` where each came first."""
+    mask = np.uint64(slots.size - 1)
+    while row < values.size:
+        numbers[row] = -1
+        fresh[row] = False
+        if asked[row]:
+            value = values[row]
+            slot = stirred(np.uint64(0), np.uint64(value)) & mask
+            while slots[slot] != 0 and kept[slots[slot] - 1] != value:
+                slot = (slot + np.uint64(1)) & mask
+            if slots[slot] == 0:
+                if count >= kept.size or 2 * (count + 1) > slots.size:
+                    break
+                kept[count] = value
+                count += 1
+                slots[slot] = count
+                fresh[row] = True
+            numbers[row] = slots[slot] - 1
+        row += 1
+    return row, count

@@ -1,0 +1,210 @@
+"""Rows and fields of delimited text, as Python's ``csv`` module sees them."""
+
+import numba
+import numpy as np
+from numba import boolean, int32, int64, uint8
+
+from ingest.compiled import BYTES, compiled
+
+LF, CR, TAB, BLANK = 10, 13, 9, 32
+
+#: What is the matter with a row that is not FIT.
+QUOTED = 1  # quotes doubled or misplaced: its fields are more than pieces of the file
+NUL = 2
+RAGGED = 3  # another number of fields
+
+
+@compiled(
+    numba.types.UniTuple(int64, 4),
+    *(BYTES, boolean, uint8, uint8, int64, int64),
+    *(int32[:, ::1], int32[::1], int32[::1], int32[::1]),
+    *(int32[::1], int32[::1], int32[::1], int32[::1]),
+)
+def split(
+    block,
+    final,
+    delimiter,
+    quote,
+    width,
+    longest,
+    bounds,
+    starts,
+    ends,
+    lines,
+    odd_starts,
+    odd_ends,
+    odd_lines,
+    odd_kinds,
+):  # type: ignore[no-untyped-def]  # noqa: E501
+    """Split a block that begins a row, up to its last whole row, a row of more than ``longest`` bytes, or full arrays.
+
+    Args:
+        block: Text in an encoding whose marks cannot be parts of characters.
+        final: Whether the file ends with the block.
+        delimiter: Between fields.
+        quote: Around fields.
+        width: The number of fields a row must have.
+        longest: Bytes of the longest row, its line end included.
+        bounds: (2 * width, rows) Takes begin and end of each field without quotes, blanks and tabs around it.
+        starts, ends, lines: Take, for each fit row, where it lies (its line end included) and its line from 0.
+        odd_starts, odd_ends, odd_lines, odd_kinds: The same for rows that are not fit, and what is the matter.
+
+    Returns:
+        Fit rows, other rows, bytes and lines passed over. Rows whose fields are all empty are neither.
+    """
+    size = np.uintp(block.size)
+    one = np.uintp(1)
+    at = np.uintp(0)
+    fit = 0
+    others = 0
+    line = 0
+    while fit < starts.size and others < odd_starts.size and at < size:
+        i = at
+        end = at
+        field = 0
+        kind = 0
+        filled = False
+        breaks = 0  # line ends within quotes
+        whole = False
+        while True:
+            begin = i
+            stop = i
+            closed = True
+            if i < size and block[i] == quote:
+                i += one
+                begin = i
+                closed = False
+                while True:
+                    while i < size and block[i] != quote:
+                        byte = block[i]
+                        if byte <= CR:
+                            if byte == 0:
+                                kind = NUL
+                            elif byte == LF or (byte == CR and not (i + one < size and block[i + one] == LF)):
+                                breaks += 1
+                        i += one
+                    if i >= size:
+                        break
+                    stop = i
+                    i += one
+                    if i >= size:
+                        closed = final
+                        break
+                    byte = block[i]
+                    if byte == delimiter or byte == LF or byte == CR:
+                        closed = True
+                        break
+                    if kind == 0:
+                        kind = QUOTED
+                    if byte == quote:
+                        i += one  # doubled: the field goes on
+                        continue
+                    while i < size:  # what follows a closing quote belongs to the field
+                        byte = block[i]
+                        if byte == delimiter or byte == LF or byte == CR:
+                            break
+                        if byte == 0:
+                            kind = NUL
+                        i += one
+                    closed = i < size or final
+                    break
+            else:
+                while i < size:
+                    byte = block[i]
+                    if byte <= CR or byte == delimiter:
+                        if byte == delimiter or byte == LF or byte == CR:
+                            break
+                        if byte == 0:
+                            kind = NUL
+                    i += one
+                stop = i
+                closed = i < size or final
+            if not closed:
+                break
+            filled = filled or begin < stop
+            if field < width:
+                while begin < stop and (block[begin] == BLANK or block[begin] == TAB):
+                    begin += one
+                while begin < stop and (block[stop - one] == BLANK or block[stop - one] == TAB):
+                    stop -= one
+                bounds[2 * field, fit] = begin
+                bounds[2 * field + 1, fit] = stop
+            field += 1
+            if i >= size:
+                end = i
+                whole = True
+                break
+            byte = block[i]
+            i += one
+            if byte == delimiter:
+                continue
+            if byte == CR and i < size and block[i] == LF:
+                i += one
+            end = i
+            whole = byte == LF or i < size or final  # a line feed may follow a last carriage return
+            break
+        if end - at > longest:
+            break
+        if not whole:
+            break
+        if kind == 0 and field != width:
+            kind = RAGGED
+        if kind != 0 and (filled or kind != RAGGED):
+            odd_starts[others] = at
+            odd_ends[others] = end
+            odd_lines[others] = line
+            odd_kinds[others] = kind
+            others += 1
+        elif kind == 0 and filled:
+            starts[fit] = at
+            ends[fit] = end
+            lines[fit] = line
+            fit += 1
+        line += 1 + breaks
+        at = end
+    return fit, others, np.int64(at), line
+
+
+@compiled(int64[::1], BYTES, int64, uint8[::1], numba.types.Array(numba.uint16, 1, "C", readonly=True))
+def from_gb18030(block, at, out, table):  # type: ignore[no-untyped-def]
+    """Write GB18030 as UTF-8, up to the first character that takes more than a look into the table.
+
+    Args:
+        block: The bytes.
+        at: Where to begin.
+        out: Takes the text: half as many bytes again as are left of the block.
+        table: The character of each pair of bytes; 0 where there is none.
+
+    Returns:
+        Where reading ended, and the bytes written.
+    """
+    size = np.uintp(block.size)
+    one = np.uintp(1)
+    i = np.uintp(at)
+    written = np.uintp(0)
+    while i < size:
+        byte = block[i]
+        if byte < 0x80:
+            out[written] = byte
+            written += one
+            i += one
+            continue
+        if i + one >= size:
+            break
+        character = table[np.uintp(byte) * np.uintp(256) + np.uintp(block[i + one])]
+        if character == 0:
+            break
+        if character < 0x800:
+            out[written] = 0xC0 | (character >> 6)
+            written += one
+        else:
+            out[written] = 0xE0 | (character >> 12)
+            out[written + one] = 0x80 | ((character >> 6) & 0x3F)
+            written += np.uintp(2)
+        out[written] = 0x80 | (character & 0x3F)
+        written += one
+        i += np.uintp(2)
+    result = np.empty(2, dtype=np.int64)
+    result[0] = i
+    result[1] = written
+    return result

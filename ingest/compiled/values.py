@@ -1,0 +1,311 @@
+"""Reads values that are written the way they should be; whatever else a value is, its row is odd.
+
+Each function takes spans of one column (``block, starts, ends``) and marks rows in ``odd``. What it reads it reads as
+``ingest.cleaning`` and ``ingest.checks`` do, which a property test holds it to. ``low`` and ``high`` are the least and
+greatest value that is fine.
+"""
+
+import numba
+import numpy as np
+from numba import boolean, int64
+
+from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
+
+# mypy: disable-error-code="no-untyped-def"
+
+_SPANS = (BYTES, PLACES, PLACES)
+_MARKS = boolean[::1]
+_NOTHING = numba.void
+
+#: Kinds of documents: see ``identities``.
+RESIDENT, FOREIGN, OTHER = 1, 2, 3
+#: The longest word that means no value has so many bytes (a test compares).
+_WORD = 6
+
+_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int64)
+_CHECK = np.frombuffer(b"10X98765432", dtype=np.uint8).copy()
+_MONTH_DAYS = np.array([31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
+
+
+@numba.njit(int64(BYTES, int64, int64), nogil=True, cache=True, inline="always")
+def _number(block, at, places):
+    """The number that ``places`` digits make; less than 0 where one is none."""
+    value = 0
+    for offset in range(places):
+        digit = np.int64(block[np.uintp(at + offset)]) - 48
+        if digit < 0 or digit > 9:
+            return -1
+        value = value * 10 + digit
+    return value
+
+
+@numba.njit(int64(int64, int64, int64), nogil=True, cache=True)
+def _day(year, month, day):
+    """Days since 1970-01-01, or NULL where there is no such date."""
+    if year < 1 or month < 1 or month > 12 or day < 1 or day > _MONTH_DAYS[month - 1]:
+        return NULL
+    if month == 2 and day == 29 and (year % 4 != 0 or (year % 100 == 0 and year % 400 != 0)):
+        return NULL
+    # years begin in March, so that the leap day is the last
+    shifted = year - (month <= 2)
+    era = shifted // 400
+    of_era = shifted - era * 400
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+
+
+@numba.njit(boolean(int64, int64, int64), nogil=True, cache=True)
+def _placeholder(year, month, day):
+    """Whether senders write this date for "none"."""
+    if month == 1 and day == 1:
+        return year == 1900 or year == 1970
+    return month == 12 and day == 31 and (year == 2099 or year == 9999)
+
+
+@compiled(_NOTHING, *_SPANS, int64, int64, int64, int64, int64[::1], _MARKS)
+def amounts(block, starts, ends, whole, decimals, low, high, values, odd):
+    """Amounts with at most ``whole`` digits before and ``decimals`` behind the dot, as whole numbers of the last one."""
+    for row in range(starts.size):
+        at, end = np.uintp(starts[row]), np.uintp(ends[row])
+        if at == end:
+            values[row] = NULL
+            continue
+        negative = block[at] == 45
+        if negative:
+            at += np.uintp(1)
+        value = 0
+        first = at
+        while at < end:
+            digit = np.int64(block[at]) - 48
+            if digit < 0 or digit > 9:
+                break
+            value = value * 10 + digit
+            at += np.uintp(1)
+            if at - first > 18:
+                break
+        before = np.int64(at - first)
+        behind = 0
+        if at < end and block[at] == 46:
+            at += np.uintp(1)
+            while at < end and behind < decimals:
+                digit = np.int64(block[at]) - 48
+                if digit < 0 or digit > 9:
+                    break
+                value = value * 10 + digit
+                behind += 1
+                at += np.uintp(1)
+        if at != end or before == 0 or before > whole:
+            odd[row] = True
+            values[row] = NULL
+            continue
+        for _ in range(decimals - behind):
+            value *= 10
+        if negative:
+            value = -value
+        values[row] = value
+        if value < low or value > high:
+            odd[row] = True
+
+
+@compiled(_NOTHING, *_SPANS, boolean, int64, int64, int64[::1], _MARKS)
+def times(block, starts, ends, timed, low, high, values, odd):
+    """Dates as days since 1970-01-01 within ``low`` and ``high`` (days); date-times, where ``timed``, as seconds.
+
+    ``yyyy-MM-dd`` or with ``/``, date-times also followed by a blank or ``T`` and ``HH:mm:ss``.
+    """
+    for row in range(starts.size):
+        at = np.int64(starts[row])
+        size = ends[row] - at
+        values[row] = NULL
+        if size == 0:
+            continue
+        odd[row] |= not (size == 10 or (timed and size == 19))
+        if size != 10 and not (timed and size == 19):
+            continue
+        mark = block[np.uintp(at + 4)]
+        year, month, day = _number(block, at, 4), _number(block, at + 5, 2), _number(block, at + 8, 2)
+        days = _day(year, month, day)
+        fine = (mark == 45 or mark == 47) and block[np.uintp(at + 7)] == mark
+        fine = fine and days != NULL and low <= days <= high and not _placeholder(year, month, day)
+        seconds = 0
+        if fine and size == 19:
+            between = block[np.uintp(at + 10)]
+            hour, minute, second = _number(block, at + 11, 2), _number(block, at + 14, 2), _number(block, at + 17, 2)
+            fine = (
+                (between == 32 or between == 84) and block[np.uintp(at + 13)] == 58 and block[np.uintp(at + 16)] == 58
+            )
+            fine = fine and 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60
+            seconds = hour * 3600 + minute * 60 + second
+        if fine:
+            values[row] = days * 86_400 + seconds if timed else days
+        else:
+            odd[row] = True
+
+
+@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+def _perhaps_no_value(block, at, end):
+    """Whether a short text may be a word that means no value."""
+    if end - at > _WORD:
+        return False
+    first = block[np.uintp(at)]
+    if first >= 0x80:  # 无 空, and 不 as in 不详
+        return end - at == 3 or (first == 0xE4 and block[np.uintp(at + 1)] == 0xB8 and block[np.uintp(at + 2)] == 0x8D)
+    return first == 45 or first == 47 or first == 35 or first == 42 or first == 110 or first == 78  # - / # * n N
+
+
+@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+def _odd_ends(block, at, end):
+    """Whether free text begins or ends with something that may have to go."""
+    first, last = block[np.uintp(at)], block[np.uintp(end - 1)]
+    if first < 0x28 or first == 61 or first == 0xC2 or first == 0xE2 or first == 0xE3 or first == 0xEF:
+        return True
+    # the last bytes of U+00A0, U+3000, U+200B, U+FEFF
+    return last <= 32 or last == 0xA0 or last == 0x80 or last == 0x8B or last == 0xBF
+
+
+@numba.njit(boolean(BYTES, int64, int64, int64), nogil=True, cache=True)
+def _to_be_put_right(block, at, place, end):
+    """Whether a byte of a name begins a blank or a dot that is to become another one; ``at`` is the name's first."""
+    byte = block[np.uintp(place)]
+    if byte < 0x80:
+        return byte < 0x28 or byte == 0x7F
+    if byte == 0xC2:
+        return place + 1 < end and block[np.uintp(place + 1)] == 0xA0  # U+00A0
+    if (byte != 0xE2 and byte != 0xE3 and byte != 0xEF) or place + 2 >= end:
+        return False
+    second, third = block[np.uintp(place + 1)], block[np.uintp(place + 2)]
+    if byte == 0xE2:  # U+200B, U+2022, U+2027, U+2219
+        return (second == 0x80 and (third == 0x8B or third == 0xA2 or third == 0xA7)) or (
+            second == 0x88 and third == 0x99
+        )
+    if byte == 0xE3:  # U+3000, U+30FB
+        return (second == 0x80 and third == 0x80) or (second == 0x83 and third == 0xBB)
+    return (second == 0xBB and third == 0xBF) or (second == 0xBC and third == 0x8E)  # U+FEFF, U+FF0E
+
+
+@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+def _plain_code(block, at, end):
+    """Whether a code or number is ASCII without blanks, quotes and dots, and certainly a value."""
+    for place in range(at, end):
+        byte = block[np.uintp(place)]
+        if byte < 0x28 or byte > 0x7E or byte == 46:
+            return False
+    return not _perhaps_no_value(block, at, end)
+
+
+@compiled(_NOTHING, *_SPANS, int64, int64, _MARKS)
+def codes(block, starts, ends, shortest, longest, odd):
+    """Codes and numbers, kept as text, of ``shortest`` to ``longest`` characters."""
+    for row in range(starts.size):
+        at, end = np.int64(starts[row]), np.int64(ends[row])
+        if at < end and not (shortest <= end - at <= longest and _plain_code(block, at, end)):
+            odd[row] = True
+
+
+@compiled(_NOTHING, *_SPANS, boolean, int64, int64, _MARKS)
+def texts(block, starts, ends, name, shortest, longest, odd):
+    """Texts of ``shortest`` to ``longest`` characters, in which cleaning, of a ``name`` or not, changes nothing."""
+    for row in range(starts.size):
+        at, end = np.int64(starts[row]), np.int64(ends[row])
+        if at == end:
+            continue
+        fine = not _perhaps_no_value(block, at, end)
+        characters = 0
+        if name:
+            for place in range(at, end):
+                byte = block[np.uintp(place)]
+                characters += (byte & 0xC0) != 0x80
+                if (byte < 0x28 or byte >= 0x7F) and (byte < 0xE4 or byte == 0xEF):
+                    fine = fine and not _to_be_put_right(block, at, place, end)
+        else:
+            fine = fine and not _odd_ends(block, at, end)
+            for place in range(at, end):
+                characters += (block[np.uintp(place)] & 0xC0) != 0x80
+        if not fine or characters > longest or characters < shortest:
+            odd[row] = True
+
+
+@compiled(_NOTHING, *_SPANS, int64[::1], boolean[::1], int64, int64, int64[::1], int64[::1], _MARKS)
+def identities(block, starts, ends, kinds, provinces, low, high, codes, births, odd):
+    """Identity numbers: of residents 18 characters, check character, province and birth date right.
+
+    Args:
+        block, starts, ends: The column.
+        kinds: What the document is: RESIDENT; FOREIGN, whose numbers of 18 characters begin with 9 and have the same
+            check; OTHER (4 to 50 characters); or anything else, whose rows are odd.
+        provinces: Which of the numbers 0 to 99 begin a resident number.
+        low, high: Birth dates.
+        codes: Take a number for each resident, one to one: 17 digits times 11 and the check's value; else -1.
+        births: Take residents' days since 1970-01-01; of other rows nonsense.
+        odd: Marks.
+    """
+    for row in range(starts.size):
+        at, end = np.int64(starts[row]), np.int64(ends[row])
+        codes[row] = -1
+        births[row] = 0
+        kind = kinds[row]
+        if kind == OTHER or (kind == FOREIGN and end - at != 18):
+            fine = 4 <= end - at <= 50 and _plain_code(block, at, end)
+            for place in range(at, end):
+                fine = fine and block[np.uintp(place)] != 43  # as in 4.4E+17
+            odd[row] |= not fine
+            continue
+        if (kind != RESIDENT and kind != FOREIGN) or end - at != 18:
+            odd[row] = True
+            continue
+        total = 0
+        body = 0
+        fine = True
+        for place in range(17):
+            digit = np.int64(block[np.uintp(at + place)]) - 48
+            fine = fine and 0 <= digit <= 9
+            total += digit * _WEIGHTS[place]
+            body = body * 10 + digit
+        last = block[np.uintp(at + 17)]
+        fine = fine and last == _CHECK[total % 11]
+        if kind == FOREIGN:
+            odd[row] |= not (fine and block[np.uintp(at)] == 57)
+            continue
+        birth = _day(_number(block, at + 6, 4), _number(block, at + 10, 2), _number(block, at + 12, 2))
+        fine = fine and birth != NULL and low <= birth <= high
+        if fine and provinces[_number(block, at, 2)]:
+            codes[row] = body * 11 + (10 if last == 88 else np.int64(last) - 48)
+            births[row] = birth
+        else:
+            odd[row] = True
+
+
+@compiled(_NOTHING, *_SPANS, _MARKS)
+def mobiles(block, starts, ends, odd):
+    """Mobile telephone numbers: 1, a digit from 3 to 9, nine digits."""
+    for row in range(starts.size):
+        at = np.int64(starts[row])
+        size = ends[row] - at
+        if size and (size != 11 or not 13_000_000_000 <= _number(block, at, 11) <= 19_999_999_999):
+            odd[row] = True
+
+
+@compiled(_NOTHING, INTEGERS, INTEGERS, _MARKS)
+def order(earlier, later, odd):
+    """Where both are given, ``later`` must not lie before ``earlier``."""
+    for row in range(earlier.size):
+        if later[row] != NULL and earlier[row] != NULL and later[row] < earlier[row]:
+            odd[row] = True
+
+
+@compiled(_NOTHING, PLACES, PLACES, INTEGERS, _MARKS)
+def signs(starts, ends, values, odd):
+    """Values must not be negative in rows without the text, nor positive in rows with it."""
+    for row in range(values.size):
+        value = values[row]
+        if value != NULL and (value > 0 if starts[row] < ends[row] else value < 0):
+            odd[row] = True
+
+
+@compiled(_NOTHING, INTEGERS, int64, int64[::1], _MARKS)
+def add(values, factor, total, given):
+    """Add values times ``factor`` to ``total``, and mark the rows that have one."""
+    for row in range(values.size):
+        if values[row] != NULL:
+            total[row] += factor * values[row]
+            given[row] = True

@@ -1,0 +1,87 @@
+"""Numbers for distinct values, in the order in which they came."""
+
+import numpy as np
+import polars as pl
+
+from ingest.columns import Mask
+from ingest.compiled import Block, Integers, Places
+from ingest.compiled.repeats import number_numbers, number_texts
+from ingest.fields import text_array
+
+#: Whole numbers that are remembered (16 bytes each).
+_SEEN = 2_000_000
+
+
+class Distinct:
+    """Numbers for texts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._room(1 << 8, 1 << 12)
+
+    def _room(self, count: int, size: int) -> None:
+        self._slots = np.zeros(4 * count, dtype=np.int32)
+        self._bounds = np.zeros(count + 1, dtype=np.int64)
+        self._kept = np.empty(size, dtype=np.uint8)
+
+    def numbers(self, block: Block, starts: Places, ends: Places) -> Integers:
+        """The number of each text; new ones are kept."""
+        found = np.empty(len(starts), dtype=np.int64)
+        row = 0
+        while True:
+            row, self.count = number_texts(
+                block, starts, ends, row, self._slots, self._bounds, self._kept, self.count, found
+            )
+            if row == len(starts):
+                return found
+            self._grow(int((ends - starts).max()))
+
+    def _grow(self, size: int) -> None:
+        """Have twice the room, and for a text of ``size`` bytes."""
+        kept, bounds = self._kept, self._bounds[: self.count + 1].astype(np.int32)
+        self._room(2 * (len(self._bounds) - 1), 2 * len(kept) + size)
+        again = np.empty(self.count, dtype=np.int64)
+        number_texts(kept, bounds[:-1], bounds[1:], 0, self._slots, self._bounds, self._kept, 0, again)
+
+    def texts(self, first: int) -> pl.Series:
+        """The texts numbered ``first`` and higher."""
+        bounds = self._bounds[first : self.count + 1].astype(np.int32)
+        return pl.Series(text_array(self._kept, bounds[:-1], bounds[1:]))
+
+
+class Numbered:
+    """Numbers for whole numbers."""
+
+    def __init__(self, room: int = 1 << 12) -> None:
+        self.count = 0
+        self._room(room)
+
+    def _room(self, count: int) -> None:
+        self._slots = np.zeros(4 * count, dtype=np.int32)
+        self._kept = np.empty(count, dtype=np.int64)
+
+    def numbers(self, values: Integers, asked: Mask) -> tuple[Integers, Mask]:
+        """The number of each value that is asked for, else -1; and where each number came for the first time."""
+        found, fresh = np.empty(len(values), dtype=np.int64), np.empty(len(values), dtype=np.bool_)
+        row = 0
+        while True:
+            row, self.count = number_numbers(values, asked, row, self._slots, self._kept, self.count, found, fresh)
+            if row == len(values):
+                return found, fresh
+            kept = self._kept[: self.count]
+            self._room(2 * len(self._kept))
+            every = np.ones(len(kept), dtype=np.bool_)
+            number_numbers(kept, every, 0, self._slots, self._kept, 0, kept.copy(), every.copy())
+
+
+class Seen:
+    """Which whole numbers have come before, as far as is remembered."""
+
+    def __init__(self) -> None:
+        self._numbered = Numbered()
+
+    def fresh(self, values: Integers, asked: Mask) -> Mask:
+        """Where a value that is asked for comes for the first time."""
+        if self._numbered.count > _SEEN:
+            self._numbered = Numbered()
+        return self._numbered.numbers(values, asked)[1]
