@@ -11,9 +11,11 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from ingest.compiled.columns import rising
 from ingest.contracts.model import Feed
 from ingest.copying import Copy, listed
 from ingest.errors import WarehouseError
+from ingest.fields import Fields
 from ingest.landing import PERSON, PROVENANCE, SCHEMA, columns, dtype, types
 
 
@@ -122,6 +124,11 @@ class Batch:
         if self._ranges is not None:
             self._ranges.note(*parts)
 
+    def note_keys_of(self, fields: Fields) -> None:
+        """The same where nobody has looked at the rows yet."""
+        if self._ranges is not None:
+            self._ranges.note_fields(fields)
+
     def good(self, rows: pl.DataFrame) -> Copy:
         """Good rows; columns are named as in the table, and those that the file lacks are left out.
 
@@ -137,7 +144,7 @@ class Batch:
                 raise WarehouseError(f"{self.name}, column {column.name}: no {kinds[column.name]}") from None
         return Copy.of_frame(self.rows, pl.DataFrame(series), frozen=True)
 
-    def plain(self, columns: Sequence[str], rows: bytes) -> Copy:
+    def plain(self, columns: Sequence[str], rows: memoryview) -> Copy:
         """Good rows that are in COPY's binary format already, for the columns of these names."""
         return Copy.of_bytes(self.rows, columns, rows, frozen=True)
 
@@ -247,6 +254,7 @@ class KeyRanges:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
+        self._columns = keys
         self._key = pl.concat_str(*keys, separator="\x1f") if keys else pl.lit(None)  # NUL-free text, null if a part is
         self._ranges: list[tuple[str, str]] = []
         self._twice = False
@@ -257,6 +265,15 @@ class KeyRanges:
         if len(keys):
             self._twice = self._twice or keys.n_unique() < len(keys)
             self._ranges.append((keys.min(), keys.max()))  # type: ignore[arg-type]
+
+    def note_fields(self, fields: Fields) -> None:
+        """Take in the keys of a batch as they are delivered."""
+        if len(self._columns) == 1 and rising(fields.block, *fields.span(self._columns[0])):
+            starts, ends = fields.span(self._columns[0])
+            first, last = (fields.block[starts[row] : ends[row]].tobytes().decode() for row in (0, -1))
+            self._ranges.append((first, last))
+        else:
+            self.note(pl.DataFrame(fields.frame(self._columns)))
 
     def apart(self) -> bool:
         """Whether no key stands twice for certain."""

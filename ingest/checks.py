@@ -17,10 +17,11 @@ from ingest.cleaning import Cleaned, Context, any_of, clean, missing, typed
 from ingest.cleaning.times import EPOCH, FIRST_DAY
 from ingest.columns import Bytes, Mask, from_matrix, nulls, true
 from ingest.compiled import NULL
-from ingest.compiled.repeats import take_numbers, take_texts
+from ingest.compiled.repeats import add_numbers, add_texts
 from ingest.contracts.model import Column, Feed, Kind
 from ingest.errors import RowCode
 from ingest.identity import Keyring
+from ingest.repeats import seed_of
 
 #: Persons of these documents are one class: the number is the same in both.
 CN = "CN"
@@ -386,11 +387,11 @@ def _content_hash(feed: Feed, columns: Mapping[str, Cleaned], wrong: Mapping[str
             value = value.set(pl.Series(wrong[column.name]), None)
         if counted:
             nothing = 0 if column.default_zero else NULL
-            take_numbers(value.fill_null(nothing).to_numpy(), states)
+            add_numbers(value.fill_null(nothing).to_numpy(), nothing, seed_of(column), states)
         else:
             content = Bytes(value.fill_null(""))
             bounds = (content.offsets - content.start).astype(np.int32)
-            take_texts(content.data, bounds[:-1], bounds[1:], states)
+            add_texts(content.data, bounds[:-1], bounds[1:], seed_of(column), states)
     return pl.Series("content_hash", states.view(np.int64))
 
 

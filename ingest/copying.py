@@ -35,7 +35,7 @@ class Copy:
 
     table: sql.Composable
     statement: sql.Composed
-    rows: Sequence[bytes] | Sequence[Sequence[object]]
+    rows: Sequence[bytes | memoryview] | Sequence[Sequence[object]]
     ends: tuple[bytes, bytes] = (b"", b"")  # what the format has before and after the rows, however many there are
 
     @classmethod
@@ -49,7 +49,7 @@ class Copy:
         return cls(table, _binary_copy(table, frame.columns, frozen), rows, (HEADER, TRAILER))
 
     @classmethod
-    def of_bytes(cls, table: sql.Composable, columns: Sequence[str], rows: bytes, *, frozen: bool = False) -> Self:
+    def of_bytes(cls, table: sql.Composable, columns: Sequence[str], rows: memoryview, *, frozen: bool = False) -> Self:
         """The same of rows that are in the binary format already."""
         pieces = [rows[place : place + _PIECE] for place in range(0, len(rows), _PIECE)]
         return cls(table, _binary_copy(table, columns, frozen), pieces, (HEADER, TRAILER))
@@ -63,7 +63,9 @@ class Copy:
     def size(self) -> int:
         """About how many bytes the rows take."""
         return sum(
-            len(row) if isinstance(row, bytes) else sum(len(cell) for cell in row if isinstance(cell, bytes | str))
+            len(row)
+            if isinstance(row, bytes | memoryview)
+            else sum(len(cell) for cell in row if isinstance(cell, bytes | str))
             for row in self.rows
         )
 
@@ -103,7 +105,7 @@ class Copier:
             stream = self._begin(rows) if self._into is None else self._into[1]
             with _told(rows, self._conn):
                 for row in rows.rows:
-                    if isinstance(row, bytes):
+                    if isinstance(row, bytes | memoryview):
                         stream.write(row)
                     else:
                         stream.write_row(row)

@@ -7,7 +7,7 @@ HKDF: one for person keys, one for sealing, one for the fingerprint.
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -55,9 +55,9 @@ class Keyring:
         self._cipher = AESGCM(_derive(secret, b"seal"))
         self.fingerprint = _derive(secret, b"fingerprint").hex()[:32]
         self._residents = Numbered()
-        self._keys = np.empty((0, _DIGEST), dtype=np.uint8)
+        self._keys = np.zeros((1, _DIGEST), dtype=np.uint8)
         #: The key of a person given as ``class|number``.
-        self.of_other = lru_cache(_REMEMBERED_OTHERS)(lambda person: self._digest(person.encode()))
+        self.of_other = lru_cache(_REMEMBERED_OTHERS)(lambda person: self._digests([person.encode()])[0])
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Keyring":
@@ -104,21 +104,21 @@ class Keyring:
             self._residents = Numbered()
         before = self._residents.count
         found, fresh = self._residents.numbers(codes, codes >= 0)
-        made = [
-            self._digest(_RESIDENT + b"%017d" % body + b"0123456789X"[check : check + 1])
-            for body, check in zip(*(part.tolist() for part in np.divmod(codes[fresh], 11)), strict=True)
-        ]
+        made = self._digests([b"CN|%017d%c" % (body, _CHECKS[check]) for body, check in _parts(codes[fresh])])
         if self._residents.count > len(self._keys):
-            self._keys = np.concatenate(
-                (self._keys[:before], np.empty((self._residents.count, _DIGEST), dtype=np.uint8))
-            )
+            room = np.empty((2 * self._residents.count, _DIGEST), dtype=np.uint8)
+            room[:before] = self._keys[:before]
+            self._keys = room
         self._keys[before : before + len(made)] = np.frombuffer(b"".join(made), dtype=np.uint8).reshape(-1, _DIGEST)
         return self._keys, found
 
-    def _digest(self, person: bytes) -> bytes:
-        mac = self._hmac.copy()
-        mac.update(person)
-        return mac.finalize()[:_DIGEST]
+    def _digests(self, persons: Iterable[bytes]) -> list[bytes]:
+        begin, digests = self._hmac.copy, []
+        for person in persons:
+            mac = begin()
+            mac.update(person)
+            digests.append(mac.finalize()[:_DIGEST])
+        return digests
 
     def seal(self, content: bytes) -> bytes:
         """Encrypt and authenticate (AES-256-GCM): one byte of version, nonce, ciphertext."""
@@ -182,6 +182,11 @@ def _resident_codes(matrix: Matrix) -> NDArray[np.int64]:
         fit &= place == byte
     body = numbers.integers(figures[:9]).astype(np.int64) * 10**8 + numbers.integers(figures[9:17])
     return np.where(fit, body * 11 + check, -1)
+
+
+def _parts(codes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """The 17 digits and the check's value of each code."""
+    return zip(*(part.tolist() for part in np.divmod(codes, 11)), strict=True)
 
 
 def _derive(secret: str, purpose: bytes) -> bytes:

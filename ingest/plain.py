@@ -20,14 +20,14 @@ from ingest.cleaning import Context
 from ingest.cleaning.amounts import precision
 from ingest.cleaning.times import EPOCH, FIRST_DAY
 from ingest.columns import Mask, Matrix, matrix_array
-from ingest.compiled import NULL, Block, Integers, Places, copying, repeats, values
+from ingest.compiled import NULL, Block, Hashes, Integers, Places, copying, repeats, values
 from ingest.contracts.model import Column, Feed, Kind
 from ingest.distinct import Seen
 from ingest.errors import RowCode
 from ingest.fields import Fields, text_array
 from ingest.identity import Keyring
 from ingest.landing import PERSON
-from ingest.repeats import Repeats
+from ingest.repeats import Repeats, seed_of
 
 #: Days and microseconds from 1970, which we count from, to 2000, which PostgreSQL counts from.
 _DAYS = 10_957
@@ -35,31 +35,28 @@ _MICROSECONDS = _DAYS * 86_400_000_000
 _NO_BOUND = 2**62
 #: What ``values.mobiles`` looks for.
 _MOBILE = "^1[3-9][0-9]{9}$"
-_TEXTS = frozenset({Kind.TEXT, Kind.NAME, Kind.IDENTIFIER})
-_TIMES = frozenset({Kind.DATE, Kind.DATETIME})
-_NO_TEXT = int(repeats.text_hashes(np.empty(0, dtype=np.uint8), *np.zeros((2, 1), dtype=np.int32))[0])
+_TEXTS = {Kind.TEXT: values.FREE, Kind.NAME: values.NAME, Kind.IDENTIFIER: values.CODE}
 _REMARKS = sorted(code for code in RowCode if code.startswith("W_"))
 _SEXES = np.frombuffer(b"12", dtype=np.uint8)
 
 
 @dataclass
 class _Texts:
-    """A column of texts or other fields: pieces of a block, of no bytes where there is no value."""
+    """A column of texts or other fields: pieces of a block, of no bytes where there is no value.
+
+    ``hashes`` is what they add to the hash of their row. Where they come again, ``repeats`` is what is known of them,
+    by ``numbers``.
+    """
 
     block: Block
     starts: Places
     ends: Places
-    repeats: Repeats | None = None  # where they come again: what is known of them, by ``numbers``
+    hashes: Hashes | None = None
+    repeats: Repeats | None = None
     numbers: Integers | None = None
 
     def given(self) -> Mask:
         return self.starts != self.ends
-
-    def hash_into(self, states: NDArray[np.uint64]) -> None:
-        if self.repeats is not None:
-            repeats.take_numbers(self.repeats.hashes[self.numbers], states)
-        else:
-            repeats.take_texts(self.block, self.starts, self.ends, states)
 
     def size(self, at: Integers) -> None:
         copying.size_texts(self.starts, self.ends, at)
@@ -79,9 +76,6 @@ class _Whole:
 
     def given(self) -> Mask:
         return self.values != NULL
-
-    def hash_into(self, states: NDArray[np.uint64]) -> None:
-        repeats.take_numbers(self.values, states)
 
     def size(self, at: Integers) -> None:
         copying.size_numbers(self.values, self.bytes, at)
@@ -114,6 +108,8 @@ class _Keys:
 
 
 _Read = _Texts | _Whole
+_Span = tuple[Block, Places, Places]
+_Remarks = list[tuple[str, Mask]]
 
 
 class Plainly:
@@ -124,6 +120,7 @@ class Plainly:
     Attributes:
         columns: Names of the columns that rows hold: ``line_number``, ``content_hash``, for feeds with persons
             ``person_key``, ``person_sex``, ``person_birth_year``, then the landed columns that the file has.
+        held: About how many bytes of persons are collected.
     """
 
     def __init__(self, feed: Feed, context: Context, keyring: Keyring, columns: Collection[str]) -> None:
@@ -136,20 +133,20 @@ class Plainly:
         self._personal = [c.name for c in feed.columns if c.personal or c.kind is Kind.CERT_TYPE]
         self._seen = Seen()
         self._persons: list[pa.RecordBatch] = []
+        self.held = 0
         self._remarks: dict[str, list[Integers]] = {
             **{f"{code}:{column.name}": [] for column in feed.columns for code in _REMARKS},
             **{f"{RowCode.SOFT_SUM}:{next(iter(rule.left))}": [] for rule in feed.sums},
         }
 
-    def take(self, fields: Fields) -> tuple[Mask, bytes]:
+    def take(self, fields: Fields) -> tuple[Mask, memoryview]:
         """Find the plain rows of a batch.
 
         Returns:
             Which they are, and their values in COPY's binary format, without its beginning and end.
         """
-        height = fields.height
-        odd = np.zeros(height, dtype=np.bool_)
-        remarks: list[tuple[str, Mask]] = []
+        odd = np.zeros(fields.height, dtype=np.bool_)
+        remarks: _Remarks = []
         read: dict[str, _Read] = {}
         for column in self.feed.columns:
             if column.name in fields.places:
@@ -159,35 +156,30 @@ class Plainly:
         self._check_rules(read, odd, remarks)
         persons = self._person(fields, read, odd)
         plain = ~odd
-        put: dict[str, _Read | _Keys] = {
-            "line_number": _Whole(fields.lines, 8),
-            "content_hash": _Whole(self._hashes(read, height), 8),
-            **persons,
-            **read,
-        }
         self._collect(read, persons, plain)
         for code, mask in remarks:
             if (mask & plain).any():
                 self._remarks[code].append(fields.lines[mask & plain])
-        return plain, _rows([put[name] for name in self.columns], plain) if plain.any() else b""
-
-    @property
-    def held(self) -> int:
-        """About how many bytes are collected."""
-        return sum(persons.nbytes for persons in self._persons)
+        put: dict[str, _Read | _Keys] = {
+            "line_number": _Whole(fields.lines, 8),
+            "content_hash": _Whole(self._hashes(read, fields.height).view(np.int64), 8),
+            **persons,
+            **read,
+        }
+        return plain, _rows([put[name] for name in self.columns], plain)
 
     def collected(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """What has been found since this was asked last.
 
         Returns:
-            Plain rows' ``person_key``, document type and personal columns, records that this file has brought before
-            left out; and ``line_number``, ``codes`` of rows with remarks.
+            Plain rows' ``person_key``, document type and personal columns, of records that come again only the first;
+            and ``line_number``, ``codes`` of rows with remarks.
         """
         persons = pl.DataFrame()
         if self._persons:
             persons = pl.DataFrame(pa.Table.from_batches(self._persons))
             persons = persons.with_columns(pl.col(self._personal).replace("", None))
-            self._persons = []
+            self._persons, self.held = [], 0
         found = [(code, np.concatenate(lines)) for code, lines in self._remarks.items() if lines]
         for lines in self._remarks.values():
             lines.clear()
@@ -195,54 +187,47 @@ class Plainly:
 
     # --- values ---
 
-    def _read(self, column: Column, fields: Fields, odd: Mask, remarks: list[tuple[str, Mask]]) -> _Read:
-        starts, ends = fields.span(column.name)
-        span = fields.block, starts, ends
+    def _read(self, column: Column, fields: Fields, odd: Mask, remarks: _Remarks) -> _Read:
+        span = fields.block, *fields.span(column.name)
         if column.kind is Kind.MONEY:
             return _Amounts(self._amounts(column, span, odd), 8)
-        if column.kind in _TIMES:
+        if column.kind in (Kind.DATE, Kind.DATETIME):
             return self._times(column, span, odd)
         if column.kind is Kind.CERTNO:
-            return _Texts(*span)
-        if column.kind in _TEXTS and column.pattern is None:
-            lengths = column.min_length or 0, _NO_BOUND if column.max_length is None else column.max_length
-            if column.kind is Kind.IDENTIFIER:
-                values.codes(*span, *lengths, odd)
-            else:
-                values.texts(*span, column.kind is Kind.NAME, *lengths, odd)
-            return _Texts(*span)
+            return _Texts(*span, _hashes(column, span))
         if column.kind is Kind.MOBILE and column.pattern in (None, _MOBILE):
             values.mobiles(*span, odd)
-            return _Texts(*span)
+            return _Texts(*span, _hashes(column, span))
+        if column.kind in _TEXTS and column.pattern is None:
+            hashes = np.empty(fields.height, dtype=np.uint64)
+            longest = _NO_BOUND if column.max_length is None else column.max_length
+            values.texts(*span, _TEXTS[column.kind], column.min_length or 0, longest, seed_of(column), hashes, odd)
+            return _Texts(*span, hashes)
         known = self._repeats[column.name]
         found = known.numbers(*span)
         odd |= known.odd[found]
-        for code, mask in known.remarks.items():
-            remarks.append((f"{code}:{column.name}", mask[found]))
-        return _Texts(known.block, known.starts[found], known.ends[found], known, found)
+        remarks += [(f"{code}:{column.name}", mask[found]) for code, mask in sorted(known.remarks.items())]
+        return _Texts(known.block, known.starts[found], known.ends[found], known.hashes[found], known, found)
 
-    def _amounts(self, column: Column, span: tuple[Block, Places, Places], odd: Mask) -> Integers:
+    def _amounts(self, column: Column, span: _Span, odd: Mask) -> Integers:
         found = np.empty(len(span[1]), dtype=np.int64)
         # in a file in 10,000 yuan the sixth decimal is the cent
         decimals = 2 if self.context.amount_unit == "yuan" else 6
         whole = precision(column, (16, 2))[0] - (decimals - 2)
         low = -_NO_BOUND if column.minimum is None else int(column.minimum * 100)
         high = _NO_BOUND if column.maximum is None else int(column.maximum * 100)
-        values.amounts(*span, whole, decimals, low, high, found, odd)
-        if column.default_zero:
-            found[found == NULL] = 0
+        values.amounts(*span, whole, decimals, 0 if column.default_zero else NULL, low, high, found, odd)
         return found
 
-    def _times(self, column: Column, span: tuple[Block, Places, Places], odd: Mask) -> _Whole:
+    def _times(self, column: Column, span: _Span, odd: Mask) -> _Whole:
         found = np.empty(len(span[1]), dtype=np.int64)
         timed = column.kind is Kind.DATETIME
-        last = _NO_BOUND if column.may_lie_ahead else self._last_day
-        values.times(*span, timed, FIRST_DAY, last, found, odd)
+        values.times(*span, timed, FIRST_DAY, _NO_BOUND if column.may_lie_ahead else self._last_day, found, odd)
         return _Whole(found, 8, 1_000_000, -_MICROSECONDS) if timed else _Whole(found, 4, 1, -_DAYS)
 
     # --- rules ---
 
-    def _check_rules(self, read: dict[str, _Read], odd: Mask, remarks: list[tuple[str, Mask]]) -> None:
+    def _check_rules(self, read: Mapping[str, _Read], odd: Mask, remarks: _Remarks) -> None:
         for sign in self.feed.signs:
             reversal = read.get(sign.reversal_column)
             nothing = np.zeros(len(odd), dtype=np.int32)
@@ -254,12 +239,11 @@ class Plainly:
             if order.earlier in read and order.later in read:
                 values.order(_numbers(read[order.earlier]), _numbers(read[order.later]), odd)
         for rule in self.feed.sums:
-            off = np.zeros(len(odd), dtype=np.int64)
-            given = np.zeros(len(odd), dtype=np.bool_)
-            for name in {**rule.left, **rule.right}.keys() & read.keys():
-                factor = rule.left.get(name, 0) - rule.right.get(name, 0)
-                ignored = np.empty(len(odd), dtype=np.bool_)
-                values.add(_numbers(read[name]), factor, off, given if name in rule.when_any else ignored)
+            off, given, ignored = (np.zeros(len(odd), dtype=kind) for kind in (np.int64, np.bool_, np.bool_))
+            for name in {**rule.left, **rule.right}:
+                if name in read:
+                    factor = rule.left.get(name, 0) - rule.right.get(name, 0)
+                    values.add(_numbers(read[name]), factor, off, given if name in rule.when_any else ignored)
             fails = (np.abs(off) if rule.op == "=" else off) > int(rule.tolerance * 100)
             if rule.when_any:
                 fails &= given
@@ -268,30 +252,31 @@ class Plainly:
             else:
                 remarks.append((f"{RowCode.SOFT_SUM}:{next(iter(rule.left))}", fails))
 
-    def _hashes(self, read: dict[str, _Read], height: int) -> Integers:
+    def _hashes(self, read: Mapping[str, _Read], height: int) -> Hashes:
+        """What ``checks`` calls the content hash."""
         states = np.zeros(height, dtype=np.uint64)
         for column in self.feed.columns:
-            if column.name in read:
-                read[column.name].hash_into(states)
-            else:
-                repeats.take_number(nothing_of(column), states)
-        return states.view(np.int64)
+            found = read.get(column.name)
+            if isinstance(found, _Whole):
+                repeats.add_numbers(found.values, 0 if column.default_zero else NULL, seed_of(column), states)
+            elif found is not None:
+                states += found.hashes
+        return states
 
     # --- persons ---
 
-    def _person(self, fields: Fields, read: dict[str, _Read], odd: Mask) -> dict[str, _Read | _Keys]:
+    def _person(self, fields: Fields, read: Mapping[str, _Read], odd: Mask) -> dict[str, _Read | _Keys]:
+        """Key, sex and year of birth; rows whose number is not certainly right are odd."""
         number, kind = self.feed.first(Kind.CERTNO), self.feed.first(Kind.CERT_TYPE)
         if number is None or kind is None:
             return {}
-        height = fields.height
         document = read.get(kind.name)
         if number.name not in read or not isinstance(document, _Texts) or document.repeats is None:
             odd[:] = True
-            return {}
-        of_class = classes(kind)
-        of_text = [_document(text, of_class) for text in document.repeats.texts]
-        kinds = np.array(of_text, dtype=np.int64)[document.numbers]
-        codes, births = np.empty(height, dtype=np.int64), np.empty(height, dtype=np.int64)
+            return {name: _Whole(np.full(len(odd), NULL), 2) for name in PERSON}
+        types, which = document.repeats.texts, document.numbers
+        kinds = np.array([_document(text, classes(kind)) for text in types], dtype=np.int64)[which]
+        codes, births = (np.empty(fields.height, dtype=np.int64) for _ in range(2))
         values.identities(
             *(fields.block, *fields.span(number.name), kinds, numbers.PROVINCES, FIRST_DAY, self._last_day),
             *(codes, births, odd),
@@ -299,17 +284,17 @@ class Plainly:
         resident = codes >= 0
         body = codes // 11
         men, years = body % 10 & 1, body // 10**7 % 10**4
-        told, born = self._told(read, height)
+        told, born = self._told(read, fields.height)
         odd |= resident & (told >= 0) & (told != men)
         odd |= resident & (born != NULL) & (born != births)
         codes[odd] = -1
         kept, found = self.keyring.of_residents(codes)
-        keys = kept.take(found, axis=0, mode="clip") if len(kept) else np.zeros((height, 16), dtype=np.uint8)
+        keys = kept.take(found, axis=0, mode="clip")
         others = np.flatnonzero(~resident & ~odd)
         if len(others):
-            texts_ = zip(document.numbers[others].tolist(), fields.texts(number.name, others), strict=True)
-            names = [f"{document.repeats.texts[place]}|{text}" for place, text in texts_]
-            keys[others] = np.frombuffer(b"".join(map(self.keyring.of_other, names)), dtype=np.uint8).reshape(-1, 16)
+            persons = zip(which[others].tolist(), fields.texts(number.name, others), strict=True)
+            made = b"".join(self.keyring.of_other(f"{types[place]}|{text}") for place, text in persons)
+            keys[others] = np.frombuffer(made, dtype=np.uint8).reshape(len(others), -1)
             men[others] = told[others]
             years[others] = _years(born[others])
         place = np.where(men == 1, 0, 1).astype(np.int32)
@@ -319,7 +304,7 @@ class Plainly:
             "person_birth_year": _Whole(years, 2),
         }
 
-    def _told(self, read: dict[str, _Read], height: int) -> tuple[Integers, Integers]:
+    def _told(self, read: Mapping[str, _Read], height: int) -> tuple[Integers, Integers]:
         """What columns say of the person: 1 for men, 0 for women, -1 for neither; day of birth."""
         sex, birth = sex_column(self.feed), birth_column(self.feed)
         told = np.full(height, -1)
@@ -328,27 +313,32 @@ class Plainly:
         born = read.get(birth.name) if birth is not None else None
         return told, born.values if isinstance(born, _Whole) else np.full(height, NULL)
 
-    def _collect(self, read: dict[str, _Read], persons: dict[str, _Read | _Keys], plain: Mask) -> None:
+    def _collect(self, read: Mapping[str, _Read], persons: Mapping[str, _Read | _Keys], plain: Mask) -> None:
         """Keep key, document type and personal columns of plain rows that this file has not brought before."""
         keys = persons.get("person_key")
         if not isinstance(keys, _Keys):
             return
-        states = np.zeros(len(plain), dtype=np.uint64)
         columns = {name: column for name in self._personal if isinstance(column := read.get(name), _Texts)}
+        record = np.zeros(len(plain), dtype=np.uint64)
         for column in columns.values():
-            column.hash_into(states)
-        rows = np.flatnonzero(self._seen.fresh(states.view(np.int64), plain))
+            record += column.hashes
+        rows = np.flatnonzero(self._seen.fresh(record.view(np.int64), plain))
         if len(rows) == 0:
             return
-        nothing = np.zeros(len(rows), dtype=np.int32)
-        spans = [
-            (columns[name].block, columns[name].starts[rows], columns[name].ends[rows])
-            if name in columns
-            else (_SEXES, nothing, nothing)
-            for name in self._personal
+        nothing = _Texts(_SEXES, *np.zeros((2, len(plain)), dtype=np.int32))
+        spans = [columns.get(name, nothing) for name in self._personal]
+        arrays = [
+            matrix_array(keys.keys[rows], pa.large_binary()),
+            *(text_array(span.block, span.starts[rows], span.ends[rows]) for span in spans),
         ]
-        arrays = [matrix_array(keys.keys[rows], pa.large_binary()), *(text_array(*span) for span in spans)]
+        self.held += sum(array.nbytes for array in arrays)
         self._persons.append(pa.RecordBatch.from_arrays(arrays, ["person_key", *self._personal]))
+
+
+def _hashes(column: Column, span: _Span) -> Hashes:
+    hashes = np.zeros(len(span[1]), dtype=np.uint64)
+    repeats.add_texts(*span, seed_of(column), hashes)
+    return hashes
 
 
 def _document(code: str | None, of_class: Mapping[str, str]) -> int:
@@ -365,13 +355,6 @@ def _years(days: Integers) -> Integers:
     return np.where(days == NULL, NULL, years)
 
 
-def nothing_of(column: Column) -> int:
-    """What a column without a value adds to the hash of a row."""
-    if column.kind is Kind.MONEY and column.default_zero:
-        return 0
-    return NULL if column.kind in (Kind.MONEY, *_TIMES) else _NO_TEXT
-
-
 def _numbers(column: _Read) -> Integers:
     """Days, seconds, or hundredths."""
     if isinstance(column, _Whole):
@@ -380,13 +363,14 @@ def _numbers(column: _Read) -> Integers:
     return column.repeats.hundredths[column.numbers]
 
 
-def _rows(columns: list[_Read | _Keys], kept: Mask) -> bytes:
+def _rows(columns: list[_Read | _Keys], kept: Mask) -> memoryview:
     """Rows in COPY's binary format."""
     at = np.full(len(kept), 2, dtype=np.int64)
     for column in columns:
         column.size(at)
-    out = np.empty(copying.begin_at(kept, at), dtype=np.uint8)
+    size = copying.begin_at(kept, at)
+    out = np.empty(size + copying.SLACK, dtype=np.uint8)
     copying.begin_rows(len(columns), out, at)
     for column in columns:
         column.put(out, at)
-    return out.tobytes()
+    return out.data[:size]

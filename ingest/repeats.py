@@ -1,5 +1,7 @@
 """Columns whose values come again: each distinct one is cleaned once, for all batches of a file."""
 
+from zlib import crc32
+
 import numpy as np
 import polars as pl
 
@@ -7,7 +9,7 @@ from ingest import cleaning
 from ingest.cleaning import Context
 from ingest.columns import Bytes
 from ingest.compiled import NULL, Block, Integers, Places
-from ingest.compiled.repeats import text_hashes
+from ingest.compiled.repeats import add_texts
 from ingest.contracts.model import Column, Kind
 from ingest.copying import fields_of
 from ingest.distinct import Distinct
@@ -26,7 +28,7 @@ class Repeats:
     Attributes:
         odd: Whether a text breaks a rule or asks for a remark that is not in ``remarks``.
         starts, ends: Where its field (as COPY writes it) lies in ``block``.
-        hashes: What it adds to the hash of its row.
+        hashes: What it adds to the hash of its row (``seed_of`` the column).
         hundredths: Of numbers, NULL for no value.
         remarks: By code, whether it holds.
     """
@@ -41,7 +43,8 @@ class Repeats:
         self.block = np.empty(0, dtype=np.uint8)
         self.starts = self.ends = np.empty(0, dtype=np.int32)
         self.odd = np.empty(0, dtype=np.bool_)
-        self.hashes = self.hundredths = np.empty(0, dtype=np.int64)
+        self.hashes = np.empty(0, dtype=np.uint64)
+        self.hundredths = np.empty(0, dtype=np.int64)
         self.remarks: dict[str, np.ndarray] = {}
 
     def numbers(self, block: Block, starts: Places, ends: Places) -> Integers:
@@ -58,7 +61,8 @@ class Repeats:
         cleaned = cleaning.clean(fresh, self.column, self.context)
         content = Bytes(cleaned.text.fill_null(""))
         bounds = (content.offsets - content.start).astype(np.int32)
-        hashes = text_hashes(content.data, bounds[:-1], bounds[1:])
+        hashes = np.zeros(len(fresh), dtype=np.uint64)
+        add_texts(content.data, bounds[:-1], bounds[1:], seed_of(self.column), hashes)
         block, starts, ends = content.data, bounds[:-1], bounds[1:]
         if self.column.kind in _NOT_TEXT:
             rows, *places = fields_of(cleaning.typed(cleaned, self.column))
@@ -76,3 +80,8 @@ class Repeats:
         self.block = np.append(self.block, block)
         self.hashes = np.append(self.hashes, hashes)
         self.odd = np.append(self.odd, cleaned.wrong)
+
+
+def seed_of(column: Column) -> np.uint64:
+    """Where the hashes of a column's values begin, so that values count for what they are and where they stand."""
+    return np.uint64(crc32(column.name.encode()))

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from ingest import checks, ledger
 from ingest.batches import Batch
@@ -13,8 +12,9 @@ from ingest.cleaning import Context
 from ingest.copying import Copy
 from ingest.errors import RowCode
 from ingest.identity import Keyring
+from ingest.pipeline import ahead
 from ingest.plain import Plainly
-from ingest.readers import FewRows, RawBatch, Table, TextBatch, together
+from ingest.readers import RawBatch, Rows, Table, TextBatch
 from ingest.vault import VaultBatch
 
 #: What is held back at most, in rows and bytes: what a library is asked for once costs the same for few as for many.
@@ -38,12 +38,12 @@ class Staging:
         self._keys = [column.name for column in self._feed.keys]
         self._absent = [column.name for column in self._feed.landed if column.name not in table.columns]
         self._plainly = Plainly(self._feed, context, self._keyring, table.columns)
-        self._keys_of_plain: list[pa.RecordBatch] = []
-        self._odd: list[FewRows] = []
+        self._odd: list[Rows] = []
+        self._odd_rows = self._odd_bytes = 0
 
     def copies(self) -> Iterator[list[Copy]]:
         """Everything there is to be copied; of each list the first goes on in one COPY, the rest can wait."""
-        for raw in self._table.batches():
+        for raw in ahead(self._table.batches()):
             if isinstance(raw, RawBatch):
                 copies, keys = self._check(raw)
                 self._batch.note_keys(*keys)
@@ -53,31 +53,43 @@ class Staging:
         yield from self._rest()
 
     def _take(self, raw: TextBatch) -> Iterator[list[Copy]]:
-        """The plain rows of a batch; the others and what belongs to them only once there are enough."""
+        """The plain rows of a batch; the others, and persons, once there are enough of them."""
+        self._again = raw.again
         plain, rows = self._plainly.take(raw.fields)
-        picks = np.flatnonzero(plain)
-        self.read += len(picks)
-        if len(picks):
-            self._keys_of_plain.append(raw.fields.frame(self._keys, picks))
+        self._batch.note_keys_of(raw.fields)
+        count = int(np.count_nonzero(plain))
+        self.read += count
+        if count:
             yield [self._batch.plain(self._plainly.columns, rows)]
-        if len(picks) < len(plain):
+        if count < len(plain):
             self._odd.append(raw.only(np.flatnonzero(~plain)))
-        held = self._plainly.held + sum(few.size for few in self._odd) + sum(keys.nbytes for keys in self._keys_of_plain)
-        if held > _BYTES or sum(len(few.lines) for few in self._odd) > _ROWS:
-            yield from self._rest()
+            self._odd_rows += len(plain) - count
+            self._odd_bytes += len(self._odd[-1].texts)
+        if self._odd_rows > _ROWS or self._odd_bytes > _BYTES:
+            yield self._check_odd()
+        if self._plainly.held > _BYTES:
+            yield self._collected()
 
     def _rest(self) -> Iterator[list[Copy]]:
-        """What is held back. Keys of plain and other rows are looked at together: they come from the same lines."""
-        persons, warnings = self._plainly.collected()
-        yield self._with_good(Copy.of_rows(self._batch.rows, [], []), persons, warnings)
-        keys = [pl.DataFrame(pa.Table.from_batches(self._keys_of_plain))] if self._keys_of_plain else []
+        """What is held back."""
+        yield self._collected()
         if self._odd:
-            copies, more = self._check(together(self._odd))
-            keys += more
-            yield copies
-        if keys:
-            self._batch.note_keys(*keys)
-        self._keys_of_plain, self._odd = [], []
+            yield self._check_odd()
+
+    def _collected(self) -> list[Copy]:
+        return self._with_good(Copy.of_rows(self._batch.rows, [], []), *self._plainly.collected())
+
+    def _check_odd(self) -> list[Copy]:
+        """Rows that are not plain; their keys have been noted as they were delivered."""
+        raw = self._again(b"".join(few.texts for few in self._odd), np.concatenate([few.lines for few in self._odd]))
+        self._odd, self._odd_rows, self._odd_bytes = [], 0, 0
+        copies, keys = self._check(raw)
+        for part in keys:
+            delivered = raw.frame.select(self._keys).with_columns(line_number=raw.line)
+            both = part.join(delivered, on="line_number", suffix=" delivered")
+            changed = pl.any_horizontal(pl.col(key) != pl.col(f"{key} delivered") for key in self._keys)
+            self._batch.note_keys(both.filter(changed))
+        return copies
 
     def _check(self, raw: RawBatch) -> tuple[list[Copy], list[pl.DataFrame]]:
         """Rows that may be anything; and their keys."""
@@ -93,7 +105,7 @@ class Staging:
             self._batch.rejected(with_text(raw, rejected.iter_rows(), self._keyring)),
             self._batch.rejected(ragged),
         ]
-        return copies, [checked.good.select(self._keys), checked.rejected.select(self._keys)]
+        return copies, [part.select("line_number", *self._keys) for part in (checked.good, checked.rejected)]
 
     def _with_good(self, good: Copy, persons: pl.DataFrame, warnings: pl.DataFrame) -> list[Copy]:
         return [

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BYTES", "INTEGERS", "NULL", "PLACES", "Block", "Integers", "Marks", "Places", "compiled"]
+__all__ = ["BYTES", "INTEGERS", "NULL", "PLACES", "Block", "Hashes", "Integers", "Marks", "Places", "compiled"]
 
 #: The whole number that stands for no value.
 NULL = -(2**63)
@@ -22,6 +22,7 @@ Block = NDArray[np.uint8]
 Places = NDArray[np.int32]
 Integers = NDArray[np.int64]
 Marks = NDArray[np.bool_]
+Hashes = NDArray[np.uint64]
 
 #: What is only read; arrays that may be written to fit too.
 BYTES = numba.types.Array(numba.uint8, 1, "C", readonly=True)

@@ -1,12 +1,12 @@
-"""Pieces of a block as a column of their own."""
+"""Columns of texts: their bytes put together, their order."""
 
 import numba
 import numpy as np
-from numba import int64, uint8
+from numba import boolean, int64, uint8
 
 from ingest.compiled import BYTES, PLACES, compiled
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 
 
 @compiled(numba.types.Tuple((int64[::1], uint8[::1])), BYTES, PLACES, PLACES)
@@ -22,3 +22,21 @@ def gather(block, starts, ends):
         for place in range(ends[row] - starts[row]):
             data[np.uintp(to + place)] = block[np.uintp(starts[row] + place)]
     return offsets, data
+
+
+@compiled(boolean, BYTES, PLACES, PLACES)
+def rising(block, starts, ends):
+    """Whether every text is greater than the one before, byte by byte, and none is empty."""
+    for row in range(starts.size):
+        at, end = np.int64(starts[row]), np.int64(ends[row])
+        if at == end:
+            return False
+        if row == 0:
+            continue
+        before, last = np.int64(starts[row - 1]), np.int64(ends[row - 1])
+        while at < end and before < last and block[np.uintp(at)] == block[np.uintp(before)]:
+            at += 1
+            before += 1
+        if at == end or (before < last and block[np.uintp(at)] < block[np.uintp(before)]):
+            return False
+    return True

@@ -6,7 +6,7 @@ from numba import int32, int64, uint8, uint64
 
 from ingest.compiled import BYTES, INTEGERS, PLACES, compiled
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 
 _TWO = numba.types.UniTuple(int64, 2)
 
@@ -18,10 +18,10 @@ def stirred(state, value):
     return state ^ (state >> np.uint64(29))
 
 
-@numba.njit(uint64(BYTES, int64, int64), nogil=True, cache=True)
-def text_hash(block, at, end):
-    """The hash of a piece of a block; its length is part of it."""
-    state = stirred(np.uint64(0x243F6A8885A308D3), np.uint64(end - at))
+@numba.njit(uint64(BYTES, int64, int64, uint64), nogil=True, cache=True)
+def text_hash(block, at, end, seed):
+    """The hash of a piece of a block, eight bytes at a time; its length is part of it."""
+    state = stirred(seed, np.uint64(end - at))
     place = np.uintp(at)
     last = np.uintp(end)
     while place + np.uintp(8) <= last:
@@ -32,43 +32,29 @@ def text_hash(block, at, end):
         place += np.uintp(8)
     if place < last:
         word = np.uint64(0)
-        offset = np.uint64(0)
+        shift = np.uint64(0)
         while place < last:
-            word |= np.uint64(block[place]) << offset
-            offset += np.uint64(8)
+            word |= np.uint64(block[place]) << shift
+            shift += np.uint64(8)
             place += np.uintp(1)
         state = stirred(state, word)
     return state
 
 
-@compiled(int64[::1], BYTES, PLACES, PLACES)
-def text_hashes(block, starts, ends):
-    """The hash of each text, to be taken in as a number in place of the text."""
-    hashes = np.empty(starts.size, dtype=np.int64)
+@compiled(numba.void, BYTES, PLACES, PLACES, uint64, uint64[::1])
+def add_texts(block, starts, ends, seed, states):
+    """Add the hash of each text to the state of its row; that of no text is 0."""
     for row in range(starts.size):
-        hashes[row] = text_hash(block, starts[row], ends[row])
-    return hashes
+        if starts[row] < ends[row]:
+            states[row] += text_hash(block, starts[row], ends[row], seed)
 
 
-@compiled(numba.void, int64, uint64[::1])
-def take_number(value, states):
-    """Take one number into the hashes of all rows."""
-    for row in range(states.size):
-        states[row] = stirred(states[row], np.uint64(value))
-
-
-@compiled(numba.void, INTEGERS, uint64[::1])
-def take_numbers(values, states):
-    """Take a column of numbers into the hashes of its rows."""
+@compiled(numba.void, INTEGERS, int64, uint64, uint64[::1])
+def add_numbers(values, nothing, seed, states):
+    """The same for whole numbers, of which ``nothing`` is as good as none."""
     for row in range(values.size):
-        states[row] = stirred(states[row], np.uint64(values[row]))
-
-
-@compiled(numba.void, BYTES, PLACES, PLACES, uint64[::1])
-def take_texts(block, starts, ends, states):
-    """Take a column of texts into the hashes of its rows."""
-    for row in range(starts.size):
-        states[row] = stirred(states[row], text_hash(block, starts[row], ends[row]))
+        if values[row] != nothing:
+            states[row] += stirred(seed, np.uint64(values[row]))
 
 
 @compiled(_TWO, BYTES, PLACES, PLACES, int64, int32[::1], int64[::1], uint8[::1], int64, int64[::1])
@@ -76,7 +62,9 @@ def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
     """Number the texts of a column from ``row`` on, until there is no room for a new one.
 
     Args:
-        block, starts, ends: The column.
+        block: Where the texts lie.
+        starts: Where each begins,
+        ends: and ends.
         row: Where to begin.
         slots: (a power of two) 1 + the number of the text kept there, 0 where there is none.
         bounds: Where the kept texts begin and end: the text of number n lies in ``bounds[n]`` to ``bounds[n + 1]``.
@@ -88,10 +76,20 @@ def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
         The row it came to, and how many texts are kept then.
     """
     mask = np.uint64(slots.size - 1)
+    last = -1
     while row < starts.size:
         at, end = np.int64(starts[row]), np.int64(ends[row])
         size = end - at
-        slot = text_hash(block, at, end) & mask
+        if last >= 0 and bounds[last + 1] - bounds[last] == size:  # often the same as the one before
+            place = bounds[last]
+            same = True
+            for offset in range(size):
+                same = same and kept[np.uintp(place + offset)] == block[np.uintp(at + offset)]
+            if same:
+                numbers[row] = last
+                row += 1
+                continue
+        slot = text_hash(block, at, end, np.uint64(0)) & mask
         found = -1
         while slots[slot] != 0:
             candidate = slots[slot] - 1
@@ -116,7 +114,7 @@ def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
             found = count
             count += 1
             bounds[count] = begin + size
-        numbers[row] = found
+        numbers[row] = last = found
         row += 1
     return row, count
 
@@ -143,3 +141,12 @@ def number_numbers(values, asked, row, slots, kept, count, numbers, fresh):
             numbers[row] = slots[slot] - 1
         row += 1
     return row, count
+
+
+@compiled(numba.void, uint64[::1], INTEGERS, numba.boolean[::1], uint64[::1], numba.boolean[::1])
+def changed(states, numbers, asked, last, fresh):
+    """Mark in ``fresh`` the rows asked for whose state is another than the last one of their number."""
+    for row in range(states.size):
+        fresh[row] = asked[row] and last[numbers[row]] != states[row]
+        if fresh[row]:
+            last[numbers[row]] = states[row]

@@ -6,51 +6,40 @@ from numba import boolean, int32, int64, uint8
 
 from ingest.compiled import BYTES, compiled
 
-LF, CR, TAB, BLANK = 10, 13, 9, 32
+# mypy: ignore-errors
 
-#: What is the matter with a row that is not FIT.
-QUOTED = 1  # quotes doubled or misplaced: its fields are more than pieces of the file
-NUL = 2
-RAGGED = 3  # another number of fields
+LF, CR, TAB, BLANK = 10, 13, 9, 32
 
 
 @compiled(
     numba.types.UniTuple(int64, 4),
     *(BYTES, boolean, uint8, uint8, int64, int64),
-    *(int32[:, ::1], int32[::1], int32[::1], int32[::1]),
-    *(int32[::1], int32[::1], int32[::1], int32[::1]),
+    *(int32[:, ::1], int32[::1], int32[::1], int32[::1], int32[::1], int32[::1], int32[::1]),
 )
-def split(
-    block,
-    final,
-    delimiter,
-    quote,
-    width,
-    longest,
-    bounds,
-    starts,
-    ends,
-    lines,
-    odd_starts,
-    odd_ends,
-    odd_lines,
-    odd_kinds,
-):  # type: ignore[no-untyped-def]  # noqa: E501
+def split(block, final, delimiter, quote, width, longest, bounds, starts, ends, lines, odd_starts, odd_ends, odd_lines):
     """Split a block that begins a row, up to its last whole row, a row of more than ``longest`` bytes, or full arrays.
 
+    A row is odd that has a NUL, another number of fields than it must have, or a field with doubled or misplaced
+    quotes, which is more than a piece of the block.
+
     Args:
-        block: Text in an encoding whose marks cannot be parts of characters.
+        block: UTF-8.
         final: Whether the file ends with the block.
         delimiter: Between fields.
         quote: Around fields.
         width: The number of fields a row must have.
         longest: Bytes of the longest row, its line end included.
         bounds: (2 * width, rows) Takes begin and end of each field without quotes, blanks and tabs around it.
-        starts, ends, lines: Take, for each fit row, where it lies (its line end included) and its line from 0.
-        odd_starts, odd_ends, odd_lines, odd_kinds: The same for rows that are not fit, and what is the matter.
+        starts: Takes where each fit row begins,
+        ends: and ends, its line end included,
+        lines: and its line from 0.
+        odd_starts: The same for odd rows.
+        odd_ends: The same for odd rows.
+        odd_lines: The same for odd rows.
 
     Returns:
-        Fit rows, other rows, bytes and lines passed over. Rows whose fields are all empty are neither.
+        Fit rows, odd rows, bytes and lines passed over. Rows whose fields are all empty are neither, as long as they
+        have no quotes out of place.
     """
     size = np.uintp(block.size)
     one = np.uintp(1)
@@ -62,7 +51,7 @@ def split(
         i = at
         end = at
         field = 0
-        kind = 0
+        odd = False
         filled = False
         breaks = 0  # line ends within quotes
         whole = False
@@ -79,7 +68,8 @@ def split(
                         byte = block[i]
                         if byte <= CR:
                             if byte == 0:
-                                kind = NUL
+                                odd = True
+                                filled = True
                             elif byte == LF or (byte == CR and not (i + one < size and block[i + one] == LF)):
                                 breaks += 1
                         i += one
@@ -94,8 +84,8 @@ def split(
                     if byte == delimiter or byte == LF or byte == CR:
                         closed = True
                         break
-                    if kind == 0:
-                        kind = QUOTED
+                    odd = True
+                    filled = True
                     if byte == quote:
                         i += one  # doubled: the field goes on
                         continue
@@ -103,8 +93,6 @@ def split(
                         byte = block[i]
                         if byte == delimiter or byte == LF or byte == CR:
                             break
-                        if byte == 0:
-                            kind = NUL
                         i += one
                     closed = i < size or final
                     break
@@ -115,7 +103,7 @@ def split(
                         if byte == delimiter or byte == LF or byte == CR:
                             break
                         if byte == 0:
-                            kind = NUL
+                            odd = True
                     i += one
                 stop = i
                 closed = i < size or final
@@ -147,15 +135,12 @@ def split(
             break
         if not whole:
             break
-        if kind == 0 and field != width:
-            kind = RAGGED
-        if kind != 0 and (filled or kind != RAGGED):
+        if filled and (odd or field != width):
             odd_starts[others] = at
             odd_ends[others] = end
             odd_lines[others] = line
-            odd_kinds[others] = kind
             others += 1
-        elif kind == 0 and filled:
+        elif filled:
             starts[fit] = at
             ends[fit] = end
             lines[fit] = line

@@ -7,16 +7,19 @@ greatest value that is fine.
 
 import numba
 import numpy as np
-from numba import boolean, int64
+from numba import boolean, int64, uint64
 
 from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
+from ingest.compiled.repeats import text_hash
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 
 _SPANS = (BYTES, PLACES, PLACES)
 _MARKS = boolean[::1]
 _NOTHING = numba.void
 
+#: Kinds of ``texts``.
+CODE, NAME, FREE = 0, 1, 2
 #: Kinds of documents: see ``identities``.
 RESIDENT, FOREIGN, OTHER = 1, 2, 3
 #: The longest word that means no value has so many bytes (a test compares).
@@ -62,13 +65,16 @@ def _placeholder(year, month, day):
     return month == 12 and day == 31 and (year == 2099 or year == 9999)
 
 
-@compiled(_NOTHING, *_SPANS, int64, int64, int64, int64, int64[::1], _MARKS)
-def amounts(block, starts, ends, whole, decimals, low, high, values, odd):
-    """Amounts with at most ``whole`` digits before and ``decimals`` behind the dot, as whole numbers of the last one."""
+@compiled(_NOTHING, *_SPANS, int64, int64, int64, int64, int64, int64[::1], _MARKS)
+def amounts(block, starts, ends, whole, decimals, nothing, low, high, values, odd):
+    """Amounts with at most ``whole`` digits before the dot and ``decimals`` behind it, as whole numbers of the last.
+
+    ``nothing``: what stands for no amount.
+    """
     for row in range(starts.size):
         at, end = np.uintp(starts[row]), np.uintp(ends[row])
         if at == end:
-            values[row] = NULL
+            values[row] = nothing
             continue
         negative = block[at] == 45
         if negative:
@@ -163,9 +169,9 @@ def _odd_ends(block, at, end):
     return last <= 32 or last == 0xA0 or last == 0x80 or last == 0x8B or last == 0xBF
 
 
-@numba.njit(boolean(BYTES, int64, int64, int64), nogil=True, cache=True)
-def _to_be_put_right(block, at, place, end):
-    """Whether a byte of a name begins a blank or a dot that is to become another one; ``at`` is the name's first."""
+@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+def _to_be_put_right(block, place, end):
+    """Whether a byte of a name begins a blank or a dot that is to become another one."""
     byte = block[np.uintp(place)]
     if byte < 0x80:
         return byte < 0x28 or byte == 0x7F
@@ -183,45 +189,58 @@ def _to_be_put_right(block, at, place, end):
     return (second == 0xBB and third == 0xBF) or (second == 0xBC and third == 0x8E)  # U+FEFF, U+FF0E
 
 
+#: Bytes that make a name worth a second look, or a code or number odd.
+_BYTES = np.arange(256)
+_SUSPECT = (_BYTES < 0x28) | np.isin(_BYTES, [0x7F, 0xC2, 0xE2, 0xE3, 0xEF])
+_NOT_PLAIN = (_BYTES < 0x28) | (_BYTES > 0x7E) | (_BYTES == 46)
+
+
 @numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
 def _plain_code(block, at, end):
     """Whether a code or number is ASCII without blanks, quotes and dots, and certainly a value."""
+    found = False
     for place in range(at, end):
-        byte = block[np.uintp(place)]
-        if byte < 0x28 or byte > 0x7E or byte == 46:
-            return False
+        found |= _NOT_PLAIN[block[np.uintp(place)]]
+    return not found and not _perhaps_no_value(block, at, end)
+
+
+@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+def _plain_name(block, at, end):
+    """Whether a name has nothing to put right, and is certainly one."""
+    found = False
+    for place in range(at, end):
+        found |= _SUSPECT[block[np.uintp(place)]]
+    if found:
+        for place in range(at, end):
+            if _to_be_put_right(block, place, end):
+                return False
     return not _perhaps_no_value(block, at, end)
 
 
-@compiled(_NOTHING, *_SPANS, int64, int64, _MARKS)
-def codes(block, starts, ends, shortest, longest, odd):
-    """Codes and numbers, kept as text, of ``shortest`` to ``longest`` characters."""
+@compiled(_NOTHING, *_SPANS, int64, int64, int64, uint64, uint64[::1], _MARKS)
+def texts(block, starts, ends, kind, shortest, longest, seed, hashes, odd):
+    """Texts of ``shortest`` to ``longest`` characters that cleaning leaves as they are, and their hashes.
+
+    ``kind``: CODE, which is ASCII without blanks and dots; NAME, in which blanks and dots are put right; FREE text.
+    """
     for row in range(starts.size):
         at, end = np.int64(starts[row]), np.int64(ends[row])
-        if at < end and not (shortest <= end - at <= longest and _plain_code(block, at, end)):
-            odd[row] = True
-
-
-@compiled(_NOTHING, *_SPANS, boolean, int64, int64, _MARKS)
-def texts(block, starts, ends, name, shortest, longest, odd):
-    """Texts of ``shortest`` to ``longest`` characters, in which cleaning, of a ``name`` or not, changes nothing."""
-    for row in range(starts.size):
-        at, end = np.int64(starts[row]), np.int64(ends[row])
+        hashes[row] = 0
         if at == end:
             continue
-        fine = not _perhaps_no_value(block, at, end)
-        characters = 0
-        if name:
-            for place in range(at, end):
-                byte = block[np.uintp(place)]
-                characters += (byte & 0xC0) != 0x80
-                if (byte < 0x28 or byte >= 0x7F) and (byte < 0xE4 or byte == 0xEF):
-                    fine = fine and not _to_be_put_right(block, at, place, end)
+        hashes[row] = text_hash(block, at, end, seed)
+        if kind == CODE:
+            fine = _plain_code(block, at, end)
+        elif kind == NAME:
+            fine = _plain_name(block, at, end)
         else:
-            fine = fine and not _odd_ends(block, at, end)
+            fine = not _odd_ends(block, at, end) and not _perhaps_no_value(block, at, end)
+        size = end - at
+        if size > longest or shortest > 0:
+            size = 0  # of characters, not of bytes
             for place in range(at, end):
-                characters += (block[np.uintp(place)] & 0xC0) != 0x80
-        if not fine or characters > longest or characters < shortest:
+                size += (block[np.uintp(place)] & 0xC0) != 0x80
+        if not fine or size > longest or size < shortest:
             odd[row] = True
 
 
@@ -230,11 +249,14 @@ def identities(block, starts, ends, kinds, provinces, low, high, codes, births, 
     """Identity numbers: of residents 18 characters, check character, province and birth date right.
 
     Args:
-        block, starts, ends: The column.
+        block: Where the numbers lie.
+        starts: Where each begins,
+        ends: and ends.
         kinds: What the document is: RESIDENT; FOREIGN, whose numbers of 18 characters begin with 9 and have the same
             check; OTHER (4 to 50 characters); or anything else, whose rows are odd.
         provinces: Which of the numbers 0 to 99 begin a resident number.
-        low, high: Birth dates.
+        low: First day of birth,
+        high: and last, from 1970-01-01 on.
         codes: Take a number for each resident, one to one: 17 digits times 11 and the check's value; else -1.
         births: Take residents' days since 1970-01-01; of other rows nonsense.
         odd: Marks.

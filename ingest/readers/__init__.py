@@ -4,10 +4,10 @@ from pathlib import Path
 
 from ingest.contracts.model import Feed
 from ingest.manifest import Resource
-from ingest.readers.base import FewRows, Header, RawBatch, Table, TextBatch, together
+from ingest.readers.base import Header, RawBatch, Rows, Table, TextBatch
 from ingest.settings import Settings
 
-__all__ = ["FewRows", "Header", "RawBatch", "Table", "TextBatch", "open_table", "together"]
+__all__ = ["Header", "RawBatch", "Rows", "Table", "TextBatch", "open_table"]
 
 
 def open_table(path: Path, resource: Resource, feed: Feed, limits: Settings) -> Table:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from ingest.compiled import Integers
+from ingest.compiled.columns import gather
 from ingest.contracts.model import Feed, header_key
 from ingest.errors import DeliveryCode, DeliveryRefused, Finding
-from ingest.fields import Fields, text_array
+from ingest.fields import Fields
 
 #: A line longer than this is rejected, and what is kept of its text is cut.
 LINE_BYTES = 1024 * 1024
@@ -47,46 +47,31 @@ class RawBatch:
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Rows of a text file that nobody has looked into yet; ``kept_text`` makes of a row what is kept of it."""
+    """Rows of a text file that nobody has looked into yet.
+
+    ``again`` makes a batch of rows that are given as bytes, with their line ends, and their lines.
+    """
 
     fields: Fields
-    kept_text: Callable[[str], str]
+    again: Callable[[bytes, Integers], RawBatch]
 
-    def only(self, rows: Integers) -> "FewRows":
+    def only(self, rows: Integers) -> "Rows":
         """Some of the rows, copied."""
         starts, ends = self.fields.rows
-        texts = text_array(self.fields.block, starts[rows], ends[rows])
-        return FewRows(self.fields.frame(self.fields.places, rows), self.fields.lines[rows], texts, self.kept_text)
+        return Rows(gather(self.fields.block, starts[rows], ends[rows])[1].tobytes(), self.fields.lines[rows])
 
     def whole(self) -> RawBatch:
         """All of the rows."""
-        return together([self.only(np.arange(self.fields.height))])
+        rows = self.only(np.arange(self.fields.height))
+        return self.again(rows.texts, rows.lines)
 
 
 @dataclass(frozen=True)
-class FewRows:
-    """Rows of a text file on their own: columns, lines, texts with their line ends."""
+class Rows:
+    """Rows of a text file as they stand there, and their lines."""
 
-    frame: pa.RecordBatch
+    texts: bytes
     lines: Integers
-    texts: pa.Array
-    kept_text: Callable[[str], str]
-
-    @property
-    def size(self) -> int:
-        """About how many bytes they take."""
-        return int(self.frame.nbytes + self.texts.nbytes)
-
-
-def together(parts: Sequence[FewRows]) -> RawBatch:
-    """Rows of one file as a batch."""
-    texts = pa.chunked_array([part.texts for part in parts])
-
-    def text_of(rows: Sequence[int]) -> list[str]:
-        return [parts[0].kept_text(texts[row].as_py().rstrip("\r\n")) for row in rows]
-
-    frame = pl.DataFrame(pa.Table.from_batches([part.frame for part in parts]).combine_chunks())
-    return RawBatch(frame, pl.Series("line", np.concatenate([part.lines for part in parts])), text_of)
 
 
 class Table:

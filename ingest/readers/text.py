@@ -22,6 +22,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from ingest.compiled import Block, Integers, Places
 from ingest.compiled.split import from_gb18030, split
 from ingest.contracts.model import Feed
 from ingest.errors import DeliveryCode, refused
@@ -247,6 +248,43 @@ class TextTable(Table):
         finally:
             pass_.source.stream.close()
 
+    def fields(
+        self, block: Block, line: int, longest: int, *, final: bool
+    ) -> tuple[Fields, tuple[Places, Places, Places], int, int]:
+        """Split the rows of a block that begins with one, of the file's ``line``, as far as they can be split at sight.
+
+        Returns:
+            Rows that consist of pieces of the block; where other rows begin and end, and their lines; the bytes and
+            the lines passed over.
+        """
+        width = self.header.width
+        bounds = np.empty((2 * width, max(1, PLACES // (2 * width))), dtype=np.int32)
+        starts, ends, lines = (np.empty(bounds.shape[1], dtype=np.int32) for _ in range(3))
+        odd = [np.empty(ODD, dtype=np.int32) for _ in range(3)]
+        marks = (ord(self.format[mark]) for mark in ("delimiter", "quotechar"))
+        fit, others, passed, more = split(block, final, *marks, width, longest, bounds, starts, ends, lines, *odd)
+        where = lines[:fit].astype(np.int64) + line
+        fields = Fields(block, self.header.places, bounds, where, (starts[:fit], ends[:fit]))
+        return fields, (odd[0][:others], odd[1][:others], odd[2][:others]), passed, more
+
+    def again(self, texts: bytes, lines: Integers) -> RawBatch:
+        """A batch of rows that have been found fit before."""
+        block, frames, rows, at = np.frombuffer(texts, dtype=np.uint8), [], [], 0
+        while at < len(texts):
+            fields, _, passed, _ = self.fields(block[at:], 0, len(texts), final=True)
+            frames.append(fields.frame(fields.places))
+            rows += [
+                (at + start, at + end) for start, end in zip(*(each.tolist() for each in fields.rows), strict=True)
+            ]
+            at += passed
+
+        def text_of(picks: Sequence[int]) -> list[str]:
+            pieces = (texts[slice(*rows[pick])] for pick in picks)
+            return [self.kept_text(piece.decode().rstrip("\r\n")) for piece in pieces]
+
+        frame = pl.DataFrame(pa.Table.from_batches(frames).combine_chunks())
+        return RawBatch(frame, pl.Series("line", lines), text_of)
+
     def kept_text(self, text: str) -> str:
         """A row's text as it is kept when the row is rejected: without dropped columns.
 
@@ -395,24 +433,17 @@ class _Pass:
 
     def _split(self) -> Iterator[RawBatch | TextBatch]:
         """Rows from where we are on, as far as they can be told apart at sight."""
-        block = np.frombuffer(self.block, dtype=np.uint8, offset=self.at)
-        width = self.table.header.width
-        bounds = np.empty((2 * width, max(1, PLACES // (2 * width))), dtype=np.int32)
-        fit, odd = [[np.empty(size, dtype=np.int32) for _ in range(n)] for n, size in ((3, bounds.shape[1]), (4, ODD))]
         longest = LINE_BYTES if self.source.decode is None else LINE_BYTES // 2
-        height, others, passed, lines = split(
-            *(block, self.final, self.delimiter[0], self.quote[0], width, longest), bounds, *fit, *odd
+        fields, odd, passed, lines = self.table.fields(
+            np.frombuffer(self.block, dtype=np.uint8, offset=self.at), self.line, longest, final=self.final
         )
         if not passed:
             return
         self.source.check(memoryview(self.block)[self.at : self.at + passed])
-        starts, ends, line = (places[:height] for places in fit)
-        before, self.at, self.line = self.line, self.at + passed, self.line + lines
-        if height:
-            lines_ = line.astype(np.int64) + before
-            fields = Fields(block, self.table.header.places, bounds, lines_, (starts, ends))
-            yield TextBatch(fields, self.table.kept_text)
-        rows = zip(*(places[:others].tolist() for places in odd[:3]), strict=True)
+        block, before, self.at, self.line = fields.block, self.line, self.at + passed, self.line + lines
+        if fields.height:
+            yield TextBatch(fields, self.table.again)
+        rows = zip(*(places.tolist() for places in odd), strict=True)
         yield from self._patient(
             _Row(before + line, block[start:end].tobytes().rstrip(b"\r\n"), False) for start, end, line in rows
         )
