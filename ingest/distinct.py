@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 from ingest.columns import Mask
-from ingest.compiled import Block, Integers, Places
-from ingest.compiled.repeats import number_numbers, number_texts
+from ingest.compiled import Block, Hashes, Integers, Places
+from ingest.compiled.repeats import changed, number_numbers, number_texts
 from ingest.fields import text_array
 
 #: Whole numbers that are remembered (16 bytes each).
@@ -79,9 +79,19 @@ class Seen:
 
     def __init__(self) -> None:
         self._numbered = Numbered()
+        self._last = np.zeros(1 << 12, dtype=np.uint64)
 
-    def fresh(self, values: Integers, asked: Mask) -> Mask:
-        """Where a value that is asked for comes for the first time."""
+    def fresh(self, values: Hashes, of: Integers, asked: Mask) -> Mask:
+        """Where a value that is asked for is new.
+
+        ``of`` says whose values they are: of each only the last is remembered. Values of nobody (-1) are all
+        remembered, up to a bound.
+        """
         if self._numbered.count > _SEEN:
             self._numbered = Numbered()
-        return self._numbered.numbers(values, asked)[1]
+        found = self._numbered.numbers(values.view(np.int64), asked & (of < 0))[1]
+        most = int(of.max(initial=0))
+        if most >= len(self._last):
+            self._last = np.append(self._last, np.zeros(most + 1, dtype=np.uint64))
+        changed(values, of, asked & (of >= 0), self._last, found)
+        return found

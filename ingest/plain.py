@@ -96,9 +96,10 @@ class _Amounts(_Whole):
 
 @dataclass
 class _Keys:
-    """A column of keys, the rows of a matrix."""
+    """A column of keys, the rows of a matrix; ``numbers`` tell most persons apart for a while (-1: not this one)."""
 
     keys: Matrix
+    numbers: Integers
 
     def size(self, at: Integers) -> None:
         copying.size_keys(self.keys.shape[1], at)
@@ -299,7 +300,7 @@ class Plainly:
             years[others] = _years(born[others])
         place = np.where(men == 1, 0, 1).astype(np.int32)
         return {
-            "person_key": _Keys(keys),
+            "person_key": _Keys(keys, found),
             "person_sex": _Texts(_SEXES, place, place + (men >= 0).astype(np.int32)),
             "person_birth_year": _Whole(years, 2),
         }
@@ -322,7 +323,7 @@ class Plainly:
         record = np.zeros(len(plain), dtype=np.uint64)
         for column in columns.values():
             record += column.hashes
-        rows = np.flatnonzero(self._seen.fresh(record.view(np.int64), plain))
+        rows = np.flatnonzero(self._seen.fresh(record, keys.numbers, plain))
         if len(rows) == 0:
             return
         nothing = _Texts(_SEXES, *np.zeros((2, len(plain)), dtype=np.int32))

@@ -70,8 +70,9 @@ class VaultBatch:
         """Those persons whose very record has not been sealed yet in this delivery."""
         if persons.is_empty():
             return persons
-        known = persons.hash_rows(seed=crc32(feed.table.encode())).reinterpret(signed=True).to_numpy()
-        return persons.filter(pl.Series(self._sealed.fresh(known, np.ones(len(known), dtype=np.bool_))))
+        known = persons.hash_rows(seed=crc32(feed.table.encode())).to_numpy()
+        every = np.ones(len(known), dtype=np.bool_)
+        return persons.filter(pl.Series(self._sealed.fresh(known, np.full(len(known), -1), every)))
 
     def keep_only_landed(self, tables: Sequence[sql.Identifier]) -> None:
         """Drop persons of whom no row is left in the batch tables (their rows repeated a key)."""

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BYTES", "INTEGERS", "NULL", "PLACES", "Block", "Hashes", "Integers", "Marks", "Places", "compiled"]
+__all__ = ["BYTES", "HASHES", "INTEGERS", "NULL", "PLACES", "Block", "Hashes", "Integers", "Marks", "Places", "compiled"]
 
 #: The whole number that stands for no value.
 NULL = -(2**63)
@@ -28,6 +28,7 @@ Hashes = NDArray[np.uint64]
 BYTES = numba.types.Array(numba.uint8, 1, "C", readonly=True)
 PLACES = numba.types.Array(numba.int32, 1, "C", readonly=True)
 INTEGERS = numba.types.Array(numba.int64, 1, "C", readonly=True)
+HASHES = numba.types.Array(numba.uint64, 1, "C", readonly=True)
 
 
 def compiled(result: object, *arguments: object) -> Callable[[Callable[..., Any]], Any]:

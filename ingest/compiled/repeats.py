@@ -4,7 +4,7 @@ import numba
 import numpy as np
 from numba import int32, int64, uint8, uint64
 
-from ingest.compiled import BYTES, INTEGERS, PLACES, compiled
+from ingest.compiled import BYTES, HASHES, INTEGERS, PLACES, compiled
 
 # mypy: ignore-errors
 
@@ -143,10 +143,10 @@ def number_numbers(values, asked, row, slots, kept, count, numbers, fresh):
     return row, count
 
 
-@compiled(numba.void, uint64[::1], INTEGERS, numba.boolean[::1], uint64[::1], numba.boolean[::1])
+@compiled(numba.void, HASHES, INTEGERS, numba.boolean[::1], uint64[::1], numba.boolean[::1])
 def changed(states, numbers, asked, last, fresh):
     """Mark in ``fresh`` the rows asked for whose state is another than the last one of their number."""
     for row in range(states.size):
-        fresh[row] = asked[row] and last[numbers[row]] != states[row]
-        if fresh[row]:
+        if asked[row] and last[numbers[row]] != states[row]:
             last[numbers[row]] = states[row]
+            fresh[row] = True

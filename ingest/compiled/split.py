@@ -10,6 +10,11 @@ from ingest.compiled import BYTES, compiled
 
 LF, CR, TAB, BLANK = 10, 13, 9, 32
 
+_ONES = np.uint64(0x0101010101010101)
+_LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
+#: What carries every byte above CR over into its highest bit.
+_OVER_CR = np.uint64(0x80 - CR - 1) * _ONES
+
 
 @compiled(
     numba.types.UniTuple(int64, 4),
@@ -43,6 +48,8 @@ def split(block, final, delimiter, quote, width, longest, bounds, starts, ends, 
     """
     size = np.uintp(block.size)
     one = np.uintp(1)
+    eight = np.uintp(8)
+    delimiters = np.uint64(delimiter) * _ONES
     at = np.uintp(0)
     fit = 0
     others = 0
@@ -98,12 +105,26 @@ def split(block, final, delimiter, quote, width, longest, bounds, starts, ends, 
                     break
             else:
                 while i < size:
-                    byte = block[i]
-                    if byte <= CR or byte == delimiter:
-                        if byte == delimiter or byte == LF or byte == CR:
+                    while i + eight <= size:  # eight bytes at a time, as long as none of them can matter
+                        word = np.uint64(0)
+                        for offset in range(8):
+                            word |= np.uint64(block[i + np.uintp(offset)]) << np.uint64(8 * offset)
+                        other = word ^ delimiters
+                        marks = ~(((other & _LOW) + _LOW) | other | _LOW) | (~(((word & _LOW) + _OVER_CR) | word) & ~_LOW)
+                        if marks != 0:
+                            marks >>= np.uint64(7)
+                            before = (marks & (~marks + np.uint64(1))) - np.uint64(1)  # all bits before the first
+                            i += np.uintp((before & _ONES) * _ONES >> np.uint64(56))  # one of each byte, added up
                             break
-                        if byte == 0:
-                            odd = True
+                        i += eight
+                    else:
+                        if i >= size:
+                            break
+                    byte = block[i]
+                    if byte == delimiter or byte == LF or byte == CR:
+                        break
+                    if byte == 0:
+                        odd = True
                     i += one
                 stop = i
                 closed = i < size or final

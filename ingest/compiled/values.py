@@ -189,6 +189,8 @@ def _to_be_put_right(block, place, end):
     return (second == 0xBB and third == 0xBF) or (second == 0xBC and third == 0x8E)  # U+FEFF, U+FF0E
 
 
+_ONES = np.uint64(0x0101010101010101)
+_HIGHS = np.uint64(0x8080808080808080)
 #: Bytes that make a name worth a second look, or a code or number odd.
 _BYTES = np.arange(256)
 _SUSPECT = (_BYTES < 0x28) | np.isin(_BYTES, [0x7F, 0xC2, 0xE2, 0xE3, 0xEF])
@@ -198,10 +200,23 @@ _NOT_PLAIN = (_BYTES < 0x28) | (_BYTES > 0x7E) | (_BYTES == 46)
 @numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
 def _plain_code(block, at, end):
     """Whether a code or number is ASCII without blanks, quotes and dots, and certainly a value."""
-    found = False
-    for place in range(at, end):
-        found |= _NOT_PLAIN[block[np.uintp(place)]]
-    return not found and not _perhaps_no_value(block, at, end)
+    found = np.uint64(0)
+    place, last = np.uintp(at), np.uintp(end)
+    while place < last:
+        word = np.uint64(0)
+        if place + np.uintp(8) <= last:
+            for offset in range(8):
+                word |= np.uint64(block[place + np.uintp(offset)]) << np.uint64(8 * offset)
+        else:
+            for offset in range(8):
+                filled = place + np.uintp(offset) < last
+                byte = block[place + np.uintp(offset)] if filled else np.uint8(48)
+                word |= np.uint64(byte) << np.uint64(8 * offset)
+        # the highest bit of a byte: not ASCII; borrows: less than "("; 0 once the dot or DEL is taken away
+        dot, delete = word ^ (_ONES * np.uint64(46)), word ^ (_ONES * np.uint64(127))
+        found |= word | (word - _ONES * np.uint64(40)) | ((dot - _ONES) & ~dot) | ((delete - _ONES) & ~delete)
+        place += np.uintp(8)
+    return found & _HIGHS == 0 and not _perhaps_no_value(block, at, end)
 
 
 @numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
@@ -267,10 +282,15 @@ def identities(block, starts, ends, kinds, provinces, low, high, codes, births, 
         births[row] = 0
         kind = kinds[row]
         if kind == OTHER or (kind == FOREIGN and end - at != 18):
-            fine = 4 <= end - at <= 50 and _plain_code(block, at, end)
+            size = 0
+            fine = not _perhaps_no_value(block, at, end)
             for place in range(at, end):
-                fine = fine and block[np.uintp(place)] != 43  # as in 4.4E+17
-            odd[row] |= not fine
+                byte = block[np.uintp(place)]
+                size += (byte & 0xC0) != 0x80
+                # no plus as in 4.4E+17; of what is not ASCII U+4000 to U+9FFF, which NFKC leaves alone
+                fine = fine and byte != 43 and (not _NOT_PLAIN[byte] or 0x80 <= byte < 0xC0 or 0xE4 <= byte <= 0xE9)
+            # of FOREIGN numbers 18 characters, not bytes, would count
+            odd[row] |= not fine or size < 4 or size > 50 or (kind == FOREIGN and size == 18)
             continue
         if (kind != RESIDENT and kind != FOREIGN) or end - at != 18:
             odd[row] = True
