@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 CODE := ingest expectations warehouse dags docker tests bench
 
-# Compiled modules are kept beside the libraries (the set-up imports the large ones for that): Airflow starts a process
-# a task, and each would compile them anew.
+# Compiled modules are kept beside the libraries, and compiled loops beside ours (the set-up imports the large ones for
+# that): Airflow starts a process a task, and each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run once test test-all lint format docs secrets lock clean
@@ -29,7 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -c "import expectations.gate" & \
+	@$(BIN)/python -c "import expectations.gate, ingest.staging" & \
 		$(BIN)/python -c "import airflow.jobs.scheduler_job_runner, airflow.sdk, dbt.cli.main, dbt.adapters.postgres" & wait
 	@touch $@
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,35 +27,58 @@ import psycopg
 from pydantic import SecretStr
 
 from bench.load import KEY, Package, baseline, database, make_package
-from ingest import batches, checks, contracts, deliveries, ledger, load
+from ingest import batches, contracts, deliveries, load
 from ingest.cleaning import Context
+from ingest.copying import Copier
 from ingest.database import connect
 from ingest.deliveries import Checked
 from ingest.identity import Keyring
 from ingest.readers import open_table
 from ingest.settings import Settings
+from ingest.staging import Staging
 from ingest.vault import VaultBatch
 from warehouse import server
 
 
 class Clock:
-    """Processor seconds by part: of this process, and of the server's process behind a connection."""
+    """Processor seconds by part: of this process, and of the server's process behind a connection.
+
+    Of a part within a part only what is not the inner one's is the outer one's.
+    """
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self._server = psutil.Process(conn.info.backend_pid)
+        self._running: list[str] = []
+        self._since = self._now()
 
     def _now(self) -> tuple[float, float]:
         times = self._server.cpu_times()
         return time.process_time(), times.user + times.system
 
+    def _charge(self) -> None:
+        before, self._since = self._since, self._now()
+        if self._running:
+            for place, (then, now) in enumerate(zip(before, self._since, strict=True)):
+                self.seconds[self._running[-1]][place] += now - then
+
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """What is done within belongs to this part."""
-        before = self._now()
+        self._charge()
+        self._running.append(name)
         yield
-        for place, (then, now) in enumerate(zip(before, self._now(), strict=True)):
-            self.seconds[name][place] += now - then
+        self._charge()
+        self._running.pop()
+
+    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that belongs to a part."""
+
+        def timed(*arguments: Any) -> Any:
+            with self.part(name):
+                return call(*arguments)
+
+        return timed
 
 
 def run(dsn: str, settings: Settings, package: Package) -> dict[str, list[float]]:
@@ -84,30 +107,26 @@ def run(dsn: str, settings: Settings, package: Package) -> dict[str, list[float]
 
 def _stage(clock: Clock, batch: batches.Batch, vault: VaultBatch, checked: Checked, settings: Settings) -> None:
     (resource,) = checked.manifest.resources
-    keys = [column.name for column in batch.feed.keys]
-    context = Context(checked.manifest.created_date, resource.amount_unit)
     batch.create()
     vault.create()
     table = open_table(checked.files[resource.path], resource, batch.feed, settings)
     batch.begin_file(resource.index, table.columns)
     rows = table.batches()
-    while True:
-        with clock.part("read"):
-            raw = next(rows, None)
-        if raw is None:
-            return
-        with clock.part("clean, check, make person keys"):
-            found = checks.check(raw, batch.feed, context, vault.keyring)
-            batch.note_keys(found.good.select(keys), found.rejected.select(keys))
-        lacking = [column.name for column in batch.feed.landed if column.name not in table.columns]
-        with clock.part("write COPY's binary format"):
-            good = batch.good(found.good.drop(lacking))
-        with clock.part("seal persons"):
-            persons = vault.sealed(batch.feed, found.persons)
-        warnings = ledger.row_warnings(batch.arrival_id, resource.index, resource.path, found.warnings)
-        with clock.part("copy"):
-            for copy in (good, persons, warnings):
-                copy.run(batch.conn)
+    table.batches = lambda: iter(clock.timed("read, split into fields", lambda: next(rows, None)), None)  # type: ignore[method-assign]
+    vault.sealed = clock.timed("seal persons", vault.sealed)  # type: ignore[method-assign]
+    keyring = vault.keyring
+    keyring.of_residents = clock.timed("make person keys", keyring.of_residents)  # type: ignore[method-assign]
+    context = Context(checked.manifest.created_date, resource.amount_unit)
+    copies = Staging(table, batch, vault, context, resource.index, resource.path).copies()
+    with Copier(batch.conn) as copier:
+        while True:
+            with clock.part("check, write COPY's binary format"):
+                some = next(copies, None)
+            with clock.part("copy"):
+                if some is None:
+                    copier.finish()
+                    return
+                copier.put(*some)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:

@@ -63,9 +63,9 @@ class Batch:
         """Make the tables: the rows with the columns that every file has, the rejected rows with their keys."""
         self._kinds = types(self.conn, f"{SCHEMA}.{self.feed.table}")
         self._made = [*PROVENANCE, *(PERSON if self.feed.has_person else {}), *self._keys]
-        # The check spares ATTACH PARTITION the reading of every row.
+        # The check spares ATTACH PARTITION the reading of every row (that there is a delivery, NOT NULL says).
         self.conn.execute(
-            sql.SQL("CREATE TABLE {} ({}, CHECK (delivery_id IS NOT NULL AND delivery_id = {}))").format(
+            sql.SQL("CREATE TABLE {} ({}, CHECK (delivery_id = {}))").format(
                 self.rows,
                 sql.SQL(", ").join(
                     sql.SQL("{} {}").format(
@@ -118,6 +118,11 @@ class Batch:
             self.conn.execute(
                 sql.SQL("ALTER TABLE {} ALTER COLUMN file_no SET DEFAULT {}").format(table, sql.Literal(file_no))
             )
+
+    @property
+    def minds_keys(self) -> bool:
+        """Whether it is of use to tell of keys."""
+        return self._ranges is not None
 
     def note_keys(self, *parts: pl.DataFrame) -> None:
         """Look at the keys of a batch of the file, good and rejected rows (keys that are not full are null)."""

@@ -254,10 +254,12 @@ def _identity(column: Column, kind: pl.Series, number: pl.Series, right: Mask, c
 
 
 def sex_column(feed: Feed) -> Column | None:
+    """The column that says a person's sex."""
     return next((c for c in feed.columns if c.code_list is not None and c.code_list.name == _SEX_LIST), None)
 
 
 def birth_column(feed: Feed) -> Column | None:
+    """The column that says a person's day of birth."""
     return next((c for c in feed.columns if c.kind is Kind.DATE and c.label == _BIRTH_LABEL), None)
 
 

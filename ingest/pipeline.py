@@ -1,47 +1,12 @@
-"""Reading, checking and copying at the same time, each in a thread of its own."""
+"""Copying while the next rows are read and checked."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from queue import Empty, Queue
-from typing import Any, Self, TypeVar
-
-Item = TypeVar("Item")
+from typing import Any, Self
 
 #: Batches that may wait for the database while the next is read and checked; more would only cost memory.
-_WAITING = 12
-#: Items made before they are wanted.
-_AHEAD = 2
-
-
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, each made while those before it are used."""
-    made: Queue[Item | BaseException | None] = Queue(_AHEAD)
-    wanted = True
-
-    def make() -> None:
-        try:
-            for item in items:
-                made.put(item)
-                if not wanted:
-                    return
-            made.put(None)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the items are used
-            made.put(error)
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read") as pool:
-        making = pool.submit(make)
-        try:
-            while (item := made.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            wanted = False
-            while not making.done():
-                with suppress(Empty):
-                    made.get(timeout=0.1)
+_WAITING = 4
 
 
 class Pipeline:

@@ -7,12 +7,11 @@ would give for it; a property test holds it to that.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from ingest import numbers
 from ingest.checks import CN, FOREIGN_RESIDENT, birth_column, classes, listed, sex_column
@@ -44,16 +43,13 @@ _SEXES = np.frombuffer(b"12", dtype=np.uint8)
 class _Texts:
     """A column of texts or other fields: pieces of a block, of no bytes where there is no value.
 
-    ``hashes`` is what they add to the hash of their row. Where they come again, ``repeats`` is what is known of them,
-    by ``numbers``.
+    ``hashes`` is what they add to the hash of their row.
     """
 
     block: Block
     starts: Places
     ends: Places
-    hashes: Hashes | None = None
-    repeats: Repeats | None = None
-    numbers: Integers | None = None
+    hashes: Hashes = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
     def given(self) -> Mask:
         return self.starts != self.ends
@@ -63,6 +59,14 @@ class _Texts:
 
     def put(self, out: Block, at: Integers) -> None:
         copying.put_texts(self.block, self.starts, self.ends, out, at)
+
+
+@dataclass
+class _Repeated(_Texts):
+    """A column of texts that come again: what is known of them, by their numbers."""
+
+    known: Repeats = field(kw_only=True)
+    numbers: Integers = field(kw_only=True)
 
 
 @dataclass
@@ -155,6 +159,9 @@ class Plainly:
             if column.required:
                 odd |= ~read[column.name].given() if column.name in read else True
         self._check_rules(read, odd, remarks)
+        for column in self.feed.columns:
+            if column.default_zero and isinstance(amounts := read.get(column.name), _Whole):
+                amounts.values[amounts.values == NULL] = 0
         persons = self._person(fields, read, odd)
         plain = ~odd
         self._collect(read, persons, plain)
@@ -208,7 +215,8 @@ class Plainly:
         found = known.numbers(*span)
         odd |= known.odd[found]
         remarks += [(f"{code}:{column.name}", mask[found]) for code, mask in sorted(known.remarks.items())]
-        return _Texts(known.block, known.starts[found], known.ends[found], known.hashes[found], known, found)
+        span = known.block, known.starts[found], known.ends[found]
+        return _Repeated(*span, known.hashes[found], known=known, numbers=found)
 
     def _amounts(self, column: Column, span: _Span, odd: Mask) -> Integers:
         found = np.empty(len(span[1]), dtype=np.int64)
@@ -217,7 +225,7 @@ class Plainly:
         whole = precision(column, (16, 2))[0] - (decimals - 2)
         low = -_NO_BOUND if column.minimum is None else int(column.minimum * 100)
         high = _NO_BOUND if column.maximum is None else int(column.maximum * 100)
-        values.amounts(*span, whole, decimals, 0 if column.default_zero else NULL, low, high, found, odd)
+        values.amounts(*span, whole, decimals, low, high, found, odd)
         return found
 
     def _times(self, column: Column, span: _Span, odd: Mask) -> _Whole:
@@ -240,12 +248,13 @@ class Plainly:
             if order.earlier in read and order.later in read:
                 values.order(_numbers(read[order.earlier]), _numbers(read[order.later]), odd)
         for rule in self.feed.sums:
-            off, given, ignored = (np.zeros(len(odd), dtype=kind) for kind in (np.int64, np.bool_, np.bool_))
+            off = np.zeros(len(odd), dtype=np.int64)
+            given, ignored = np.zeros((2, len(odd)), dtype=np.bool_)
             for name in {**rule.left, **rule.right}:
                 if name in read:
                     factor = rule.left.get(name, 0) - rule.right.get(name, 0)
                     values.add(_numbers(read[name]), factor, off, given if name in rule.when_any else ignored)
-            fails = (np.abs(off) if rule.op == "=" else off) > int(rule.tolerance * 100)
+            fails: Mask = (np.abs(off) if rule.op == "=" else off) > int(rule.tolerance * 100)
             if rule.when_any:
                 fails &= given
             if rule.hard:
@@ -272,10 +281,10 @@ class Plainly:
         if number is None or kind is None:
             return {}
         document = read.get(kind.name)
-        if number.name not in read or not isinstance(document, _Texts) or document.repeats is None:
+        if number.name not in read or not isinstance(document, _Repeated):
             odd[:] = True
             return {name: _Whole(np.full(len(odd), NULL), 2) for name in PERSON}
-        types, which = document.repeats.texts, document.numbers
+        types, which = document.known.texts, document.numbers
         kinds = np.array([_document(text, classes(kind)) for text in types], dtype=np.int64)[which]
         codes, births = (np.empty(fields.height, dtype=np.int64) for _ in range(2))
         values.identities(
@@ -309,8 +318,8 @@ class Plainly:
         """What columns say of the person: 1 for men, 0 for women, -1 for neither; day of birth."""
         sex, birth = sex_column(self.feed), birth_column(self.feed)
         told = np.full(height, -1)
-        if sex is not None and isinstance(said := read.get(sex.name), _Texts) and said.repeats is not None:
-            told = np.array([{"1": 1, "2": 0}.get(text or "", -1) for text in said.repeats.texts])[said.numbers]
+        if sex is not None and isinstance(said := read.get(sex.name), _Repeated):
+            told = np.array([{"1": 1, "2": 0}.get(text or "", -1) for text in said.known.texts])[said.numbers]
         born = read.get(birth.name) if birth is not None else None
         return told, born.values if isinstance(born, _Whole) else np.full(height, NULL)
 
@@ -360,8 +369,8 @@ def _numbers(column: _Read) -> Integers:
     """Days, seconds, or hundredths."""
     if isinstance(column, _Whole):
         return column.values
-    assert column.repeats is not None  # noqa: S101 - texts are in no rule about numbers
-    return column.repeats.hundredths[column.numbers]
+    assert isinstance(column, _Repeated)  # noqa: S101 - texts are in no rule about numbers
+    return column.known.hundredths[column.numbers]
 
 
 def _rows(columns: list[_Read | _Keys], kept: Mask) -> memoryview:
@@ -369,9 +378,8 @@ def _rows(columns: list[_Read | _Keys], kept: Mask) -> memoryview:
     at = np.full(len(kept), 2, dtype=np.int64)
     for column in columns:
         column.size(at)
-    size = copying.begin_at(kept, at)
-    out = np.empty(size + copying.SLACK, dtype=np.uint8)
+    out = np.empty(copying.begin_at(kept, at), dtype=np.uint8)
     copying.begin_rows(len(columns), out, at)
     for column in columns:
         column.put(out, at)
-    return out.data[:size]
+    return out.data

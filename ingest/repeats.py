@@ -7,12 +7,13 @@ import polars as pl
 
 from ingest import cleaning
 from ingest.cleaning import Context
-from ingest.columns import Bytes
+from ingest.columns import Bytes, true
 from ingest.compiled import NULL, Block, Integers, Places
 from ingest.compiled.repeats import add_texts
 from ingest.contracts.model import Column, Kind
 from ingest.copying import fields_of
 from ingest.distinct import Distinct
+from ingest.landing import dtype
 
 #: Distinct values that are remembered from batch to batch.
 _REMEMBERED = 1 << 16
@@ -26,7 +27,7 @@ class Repeats:
     Each array holds, by the number of the text:
 
     Attributes:
-        odd: Whether a text breaks a rule or asks for a remark that is not in ``remarks``.
+        odd: Whether a text breaks a rule, or is one of a key that cleaning changes.
         starts, ends: Where its field (as COPY writes it) lies in ``block``.
         hashes: What it adds to the hash of its row (``seed_of`` the column).
         hundredths: Of numbers, NULL for no value.
@@ -65,7 +66,7 @@ class Repeats:
         add_texts(content.data, bounds[:-1], bounds[1:], seed_of(self.column), hashes)
         block, starts, ends = content.data, bounds[:-1], bounds[1:]
         if self.column.kind in _NOT_TEXT:
-            rows, *places = fields_of(cleaning.typed(cleaned, self.column))
+            rows, *places = fields_of(cleaning.typed(cleaned, self.column).cast(dtype(self.column.sql_type)))
             block, (starts, ends) = np.frombuffer(rows, dtype=np.uint8), np.array(places, dtype=np.int32)
             if self.column.kind is not Kind.FLAG:
                 times = (cleaned.value * 100).cast(pl.Int64).fill_null(NULL)
@@ -79,7 +80,10 @@ class Repeats:
         self.ends = np.append(self.ends, ends + np.int32(len(self.block)))
         self.block = np.append(self.block, block)
         self.hashes = np.append(self.hashes, hashes)
-        self.odd = np.append(self.odd, cleaned.wrong)
+        odd = cleaned.wrong
+        if self.column.key:  # keys are looked at as they are delivered: see ``Staging``
+            odd = odd | true(cleaned.text != fresh)
+        self.odd = np.append(self.odd, odd)
 
 
 def seed_of(column: Column) -> np.uint64:

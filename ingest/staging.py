@@ -12,7 +12,6 @@ from ingest.cleaning import Context
 from ingest.copying import Copy
 from ingest.errors import RowCode
 from ingest.identity import Keyring
-from ingest.pipeline import ahead
 from ingest.plain import Plainly
 from ingest.readers import RawBatch, Rows, Table, TextBatch
 from ingest.vault import VaultBatch
@@ -43,7 +42,7 @@ class Staging:
 
     def copies(self) -> Iterator[list[Copy]]:
         """Everything there is to be copied; of each list the first goes on in one COPY, the rest can wait."""
-        for raw in ahead(self._table.batches()):
+        for raw in self._table.batches():
             if isinstance(raw, RawBatch):
                 copies, keys = self._check(raw)
                 self._batch.note_keys(*keys)
@@ -80,11 +79,11 @@ class Staging:
         return self._with_good(Copy.of_rows(self._batch.rows, [], []), *self._plainly.collected())
 
     def _check_odd(self) -> list[Copy]:
-        """Rows that are not plain; their keys have been noted as they were delivered."""
+        """Rows that are not plain. Their keys have been noted as they were delivered: here only those that changed."""
         raw = self._again(b"".join(few.texts for few in self._odd), np.concatenate([few.lines for few in self._odd]))
         self._odd, self._odd_rows, self._odd_bytes = [], 0, 0
         copies, keys = self._check(raw)
-        for part in keys:
+        for part in keys if self._batch.minds_keys else ():
             delivered = raw.frame.select(self._keys).with_columns(line_number=raw.line)
             both = part.join(delivered, on="line_number", suffix=" delivered")
             changed = pl.any_horizontal(pl.col(key) != pl.col(f"{key} delivered") for key in self._keys)

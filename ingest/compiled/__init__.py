@@ -13,8 +13,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BYTES", "HASHES", "INTEGERS", "NULL", "PLACES", "Block", "Hashes", "Integers", "Marks", "Places", "compiled"]
-
 #: The whole number that stands for no value.
 NULL = -(2**63)
 
@@ -33,4 +31,4 @@ HASHES = numba.types.Array(numba.uint64, 1, "C", readonly=True)
 
 def compiled(result: object, *arguments: object) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function for one signature, or take what was compiled before."""
-    return numba.njit(result(*arguments), cache=True, nogil=True)  # type: ignore[no-any-return,operator]
+    return numba.njit(result(*arguments), cache=True, nogil=True)  # type: ignore[operator]

@@ -1,5 +1,8 @@
 """Columns of texts: their bytes put together, their order."""
 
+# The decorator says the types; comparisons one by one are what the compiler likes.
+# mypy: ignore-errors
+
 import numba
 import numpy as np
 from numba import boolean, int64, uint8

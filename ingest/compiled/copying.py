@@ -2,8 +2,11 @@
 
 ``at`` holds, for each row, where its next field begins in ``out``; every function moves it on. Rows whose ``at`` is
 negative are left out. Sizes first (``size_…`` adds a column's bytes to ``at``), then the same columns in their order.
-``out`` has ``SLACK`` bytes more than that: texts are copied eight bytes at a time. Numbers are big-endian; a field is its size (four bytes, -1 for no value) and its bytes.
+Numbers are big-endian; a field is its size (four bytes, -1 for no value) and its bytes.
 """
+
+# The decorator says the types; comparisons one by one are what the compiler likes.
+# mypy: ignore-errors
 
 import numba
 import numpy as np
@@ -13,7 +16,6 @@ from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
 
 # mypy: ignore-errors
 
-SLACK = 8
 _OUT = (uint8[::1], int64[::1])
 
 
@@ -53,15 +55,15 @@ def put_texts(block, starts, ends, out, at):
         _put(out, to, size if size > 0 else -1, 4)
         to += 4
         at[row] = to + size
-        while size > 0 and begin + SLACK <= block.size:
+        while size >= 8:  # as one number: several times as fast
             word = np.uint64(0)
-            for place in range(SLACK):
+            for place in range(8):
                 word |= np.uint64(block[np.uintp(begin + place)]) << np.uint64(8 * place)
-            for place in range(SLACK):
+            for place in range(8):
                 out[np.uintp(to + place)] = (word >> np.uint64(8 * place)) & np.uint64(0xFF)
-            begin += SLACK
-            to += SLACK
-            size -= SLACK
+            begin += 8
+            to += 8
+            size -= 8
         for place in range(size):
             out[np.uintp(to + place)] = block[np.uintp(begin + place)]
 

@@ -1,5 +1,8 @@
 """Values that come again: each distinct one gets a number, so that what is costly is done once for it."""
 
+# The decorator says the types; comparisons one by one are what the compiler likes.
+# mypy: ignore-errors
+
 import numba
 import numpy as np
 from numba import int32, int64, uint8, uint64

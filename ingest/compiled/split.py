@@ -1,5 +1,9 @@
 """Rows and fields of delimited text, as Python's ``csv`` module sees them."""
 
+# The decorator says the types; comparisons one by one are what the compiler likes.
+# ruff: noqa: SIM109
+# mypy: ignore-errors
+
 import numba
 import numpy as np
 from numba import boolean, int32, int64, uint8
@@ -110,7 +114,9 @@ def split(block, final, delimiter, quote, width, longest, bounds, starts, ends, 
                         for offset in range(8):
                             word |= np.uint64(block[i + np.uintp(offset)]) << np.uint64(8 * offset)
                         other = word ^ delimiters
-                        marks = ~(((other & _LOW) + _LOW) | other | _LOW) | (~(((word & _LOW) + _OVER_CR) | word) & ~_LOW)
+                        marks = ~(((other & _LOW) + _LOW) | other | _LOW) | (
+                            ~(((word & _LOW) + _OVER_CR) | word) & ~_LOW
+                        )
                         if marks != 0:
                             marks >>= np.uint64(7)
                             before = (marks & (~marks + np.uint64(1))) - np.uint64(1)  # all bits before the first

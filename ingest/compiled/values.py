@@ -5,6 +5,9 @@ Each function takes spans of one column (``block, starts, ends``) and marks rows
 greatest value that is fine.
 """
 
+# The decorator says the types; comparisons one by one are what the compiler likes.
+# mypy: ignore-errors
+
 import numba
 import numpy as np
 from numba import boolean, int64, uint64
@@ -65,16 +68,13 @@ def _placeholder(year, month, day):
     return month == 12 and day == 31 and (year == 2099 or year == 9999)
 
 
-@compiled(_NOTHING, *_SPANS, int64, int64, int64, int64, int64, int64[::1], _MARKS)
-def amounts(block, starts, ends, whole, decimals, nothing, low, high, values, odd):
-    """Amounts with at most ``whole`` digits before the dot and ``decimals`` behind it, as whole numbers of the last.
-
-    ``nothing``: what stands for no amount.
-    """
+@compiled(_NOTHING, *_SPANS, int64, int64, int64, int64, int64[::1], _MARKS)
+def amounts(block, starts, ends, whole, decimals, low, high, values, odd):
+    """Amounts with at most ``whole`` digits before the dot and ``decimals`` behind it, as whole numbers of the last."""
     for row in range(starts.size):
         at, end = np.uintp(starts[row]), np.uintp(ends[row])
         if at == end:
-            values[row] = nothing
+            values[row] = NULL
             continue
         negative = block[at] == 45
         if negative:

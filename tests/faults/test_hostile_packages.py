@@ -55,7 +55,8 @@ def judge(place: Path, workdir: Path, limits: Settings | None = None) -> tuple[l
         checked = check(place, place.is_file(), workdir, contracts.load(), limits, NOW)
         for described in checked.manifest.resources:
             feed = contracts.load().feeds[checked.manifest.source, described.feed]
-            for batch in open_table(checked.files[described.path], described, feed, limits).batches():
+            table = open_table(checked.files[described.path], described, feed, limits)
+            for batch in (some.whole() for some in table.batches()):
                 read += batch.frame.height + len(batch.ragged)
                 ragged += len(batch.ragged)
                 batch.raw(range(batch.frame.height))

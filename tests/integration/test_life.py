@@ -251,7 +251,6 @@ def test_all_codes_of_a_step_are_listed(warehouse, load_inbox, inbox):
 @pytest.fixture
 def small_batches(monkeypatch) -> None:
     """A few rows each."""
-    monkeypatch.setattr(text, "PIECE", 1024)
     monkeypatch.setattr(text, "BATCH", 2048)
 
 

@@ -178,7 +178,9 @@ def test_columns_in_any_order_and_unknown_ones_reported(tmp_path: Path) -> None:
     (batch,) = (some.whole() for some in table.batches())
     assert batch.frame.to_dicts() == [{"code": "3", "label": "4", "note": "1"}]
     assert table.columns == ("code", "label", "note")
-    assert [found.whole().frame.rows() for found in table.batches()] == [batch.frame.rows()], "a table can be read again"
+    assert [found.whole().frame.rows() for found in table.batches()] == [batch.frame.rows()], (
+        "a table can be read again"
+    )
 
 
 @pytest.mark.parametrize(

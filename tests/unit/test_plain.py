@@ -1,0 +1,226 @@
+"""Plain rows: what compiled code makes of a row is what the checks would make of it."""
+
+import csv
+import io
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from stdnum.cn import ric
+
+from ingest import contracts
+from ingest.checks import check
+from ingest.cleaning import Context
+from ingest.cleaning.text import NULL_WORDS
+from ingest.compiled import values
+from ingest.contracts.model import Feed
+from ingest.copying import _binary
+from ingest.identity import Keyring
+from ingest.landing import columns, dtype
+from ingest.manifest import Resource
+from ingest.plain import Plainly
+from ingest.readers import TextBatch, open_table
+from ingest.settings import Settings
+
+CONTEXT = Context(date(2026, 10, 3))
+KEYRING = Keyring("k" * 40)
+FEEDS = contracts.load().feeds
+LIMITS = Settings(home=Path("unused"))
+
+
+def resident(body: str) -> str:
+    return body + ric.calc_check_digit(body + "0")
+
+
+MAN, WOMAN = resident("44990019900307251"), resident("44990019900307252")
+BASE = {
+    ("membership", "organisation"): {
+        "org_code": "O1", "org_name": "某工会", "org_level": "90", "org_type": "1", "admdvs": "440100", "status": "1",
+        "employees": "10", "women_employees": "3", "has_open_affairs": "是", "founded_on": "2010-05-01",
+    },
+    ("membership", "member"): {
+        "member_id": "M1", "org_code": "O1", "name": "张三", "cert_type": "01", "certno": MAN, "sex": "1",
+        "birth_date": "1990-03-07", "mobile": "13800000000", "joined_on": "2020-01-02", "status": "1",
+    },
+    ("training", "enrolment"): {
+        "enrolment_id": "E1", "name": "张三", "cert_type": "01", "certno": MAN, "provider_name": "某学校",
+        "training_type": "2", "started_on": "2026-01-02", "planned_hours": "40", "attended_hours": "38.50",
+        "result": "1", "score": "90", "subsidy_amount": "1000.00", "occupation_code": "6-18-01-01",
+    },
+    ("training", "certificate"): {
+        "certificate_no": "Y000000000000000000001", "name": "张三", "cert_type": "01", "certno": MAN,
+        "skill_level": "3", "issued_on": "2025-01-02", "status": "1",
+    },
+    ("training", "fund"): {
+        "employer_uscc": "91110000600037341L", "year": "2025", "employer_name": "某公司", "admdvs": "110101",
+        "spent": "10.50", "frontline_spent": "1", "accrued": "5", "trainees": "3",
+    },
+    ("medical", "person"): {
+        "psn_no": "P1", "psn_cert_type": "01", "certno": MAN, "psn_name": "张三", "gend": "1",
+        "updt_time": "2026-09-03 10:00:00",
+    },
+    ("medical", "insurance"): {
+        "psn_insu_rlts_id": "R1", "psn_no": "P1", "insutype": "310", "psn_type": "1101", "psn_insu_stas": "1",
+        "crt_insu_date": "2020-01-01", "paus_insu_date": "2030-01-01", "insu_admdvs": "440100",
+    },
+    ("medical", "settlement"): {
+        "setl_id": "S1", "init_setl_id": "", "psn_no": "P1", "psn_name": "张三", "psn_cert_type": "01", "certno": MAN,
+        "gend": "1", "brdy": "1990-03-07", "insutype": "310", "psn_type": "1101", "insu_admdvs": "440100",
+        "fixmedins_code": "H44010000001", "fixmedins_name": "某医院", "begndate": "2026-09-01", "enddate": "2026-09-03",
+        "setl_time": "2026-09-03 10:00:00", "med_type": "21", "refd_setl_flag": "0", "vali_flag": "1",
+        "medfee_sumamt": "12345678.90", "fund_pay_sumamt": "12345670.90", "psn_pay": "8", "hifp_pay": "12345670.90",
+    },
+}  # fmt: skip
+
+
+def both_ways(feed: Feed, content: bytes, folder: Path, context: Context = CONTEXT) -> int:
+    """Hold the plain rows of a file to what the checks say of the same rows; returns how many there are."""
+    path = folder / "f.csv"
+    path.write_bytes(content)
+    table = open_table(path, Resource(feed.name, feed.name, "f.csv", "csv"), feed, LIMITS)
+    plainly, found = Plainly(feed, context, KEYRING, table.columns), 0
+    for batch in table.batches():
+        if not isinstance(batch, TextBatch):
+            continue
+        plain, rows = plainly.take(batch.fields)
+        persons, warnings = plainly.collected()
+        lines = batch.fields.lines[plain].tolist()
+        found += len(lines)
+        raw = batch.whole()
+        checked = check(raw, feed, context, KEYRING)
+        good = checked.good.filter(pl.col("line_number").is_in(lines))
+        assert good["line_number"].to_list() == lines, "no row is plain that the checks reject"
+        kinds = columns(feed)
+        typed = good.select(pl.col(name).cast(dtype(kinds[name])) for name in plainly.columns)
+        assert bytes(rows).hex() == b"".join(_binary(typed)).hex()
+        told = {line: codes for line, codes in checked.warnings.iter_rows() if line in lines}
+        assert dict(warnings.iter_rows()) == told
+        if feed.has_person and lines:
+            alone = check(batch.again(*_taken(batch, plain)), feed, context, KEYRING).persons
+            assert set(alone.iter_rows()) <= set(persons.select(alone.columns).iter_rows())
+            assert set(persons["person_key"]) == set(alone["person_key"])
+    return found
+
+
+def _taken(batch: TextBatch, plain: np.ndarray) -> tuple[bytes, np.ndarray]:
+    rows = batch.only(np.flatnonzero(plain))
+    return rows.texts, rows.lines
+
+
+def written(feed: Feed, rows: list[dict[str, str]]) -> bytes:
+    sink = io.StringIO(newline="")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(sink, names, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return sink.getvalue().encode()
+
+
+# --- every feed ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", sorted(BASE), ids=".".join)
+def test_a_row_in_the_usual_form_is_plain(tmp_path: Path, key: tuple[str, str]) -> None:
+    feed = FEEDS[key]
+    assert both_ways(feed, written(feed, [BASE[key]] * 3), tmp_path) == 3
+
+
+TEXT = st.sampled_from(
+    [
+        *NULL_WORDS, "1", "2", "01", "07", "08", "17", "99", "男", "310", "31099", "116014", "3101", "000", "２", "x", " x ",
+        "a b", "王 芳", "扎西·多吉", "扎西•多吉", "扎西．多吉", "张三\u3000", "\ufeff张", "㛃", "（某）公司", "'x", '="x"', "a.0", "12.0",
+        "2026-01-02", "2026/01/02", "2026/1/2", "20260102", "2026-02-30", "2024-02-29", "1900-01-01", "1970-01-01",
+        "2026-10-04", "2026-01-02 03:04:05", "2026-01-02T03:04:05", "2026/01/02 03:04", "2026-01-02 24:00:00",
+        "2026-01-02 03-04-05", "2026-01-02 03:04-05", "2099-12-31", "1899-12-31", "0000-01-01", "2026-13-01", "202x-01-02",
+        "0", "-0", "0.00", "0.5", ".5", "5.", "1.234", "1.230", "-12.34", "1,234.50", "1e3", "9999.99", "10000", "10000.01",
+        "100000000", "99999999999999.99", "999999999999999", "00012.5", "+5", "--5", "1.2.3", "123456789012345678901",
+        MAN, WOMAN, MAN.lower(), MAN[:-1], MAN[:-1] + "A", resident("99990719760412349"), resident("00990019900307251"),
+        resident("44990020990307251"), resident("44990019900230251"), resident("44990018991231251"), "449900900307251",
+        "E12345678", "E12", "4.4E+17", "4E+17", "字第00103538号", "证" * 51, "证" * 50, "e" * 50, "null", "NULL", "N123",
+        "13800000000", "12800000000", "1380000000x", "是", "否", "Y", "TRUE", "H44010000001", "h44010000001",
+        "91110000600037341L", "91110000600037341l", "81110000600037341L", "440100", "44010", "999999", "x" * 30, "x" * 31,
+        "汉" * 50, "汉" * 51, "é", "𬱖", "-", "不详吧", "无人", "a'b", 'a"b', "a,b", "a\nb",
+    ]
+)  # fmt: skip
+KEYS = st.sampled_from(sorted(BASE))
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[tuple[str, str], list[dict[str, str]]]:
+    key = draw(KEYS)
+    names = st.sampled_from([column.name for column in FEEDS[key].columns])
+    rows = draw(st.lists(st.dictionaries(names, TEXT, max_size=3), min_size=1, max_size=12))
+    return key, [BASE[key] | row for row in rows]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files(), st.sampled_from([CONTEXT, Context(date(2026, 10, 3), "wanyuan")]))
+@example((("medical", "settlement"), [BASE["medical", "settlement"] | {"psn_cert_type": "07"}]), CONTEXT)
+@example(
+    (("membership", "member"), [BASE["membership", "member"] | {"cert_type": "99", "certno": "字第1号证"}]), CONTEXT
+)
+def test_plain_rows_are_what_the_checks_make_of_them(
+    tmp_path: Path, file: tuple[tuple[str, str], list[dict[str, str]]], context: Context
+) -> None:
+    key, rows = file
+    both_ways(FEEDS[key], written(FEEDS[key], rows), tmp_path, context)
+
+
+FREE_TEXT = st.text(
+    st.sampled_from(" \t\u00a0\u3000\u200b\ufeff•・‧∙．·'=\"\x7f\x0b-/a1.０é中无空不详㐀\U0002cc56"), max_size=8
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(FREE_TEXT, FREE_TEXT, FREE_TEXT, FREE_TEXT), min_size=1, max_size=12))
+def test_texts_that_cleaning_changes_are_never_plain(tmp_path: Path, texts: list[tuple[str, ...]]) -> None:
+    key = ("membership", "member")
+    names = ("name", "change_reason", "org_code", "member_id")
+    rows = [BASE[key] | dict(zip(names, some, strict=True)) for some in texts]
+    both_ways(FEEDS[key], written(FEEDS[key], rows), tmp_path)
+
+
+AMOUNT = st.one_of(
+    st.decimals(-(10**14), 10**14, places=2).map(str), st.integers(0, 10**15).map(str), st.from_regex(r"[0-9.,-]{0,9}")
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(AMOUNT, min_size=1, max_size=20), st.booleans(), st.sampled_from(["yuan", "wanyuan"]))
+def test_amounts_of_any_size(tmp_path: Path, amounts: list[str], reversal: bool, unit: Any) -> None:
+    key = ("medical", "settlement")
+    original = "S0" if reversal else ""
+    rows = [BASE[key] | {"hifp_pay": amount.strip(), "init_setl_id": original} for amount in amounts]
+    rows += [
+        row | {"medfee_sumamt": amount, "psn_pay": amount, "fund_pay_sumamt": "0"}
+        for row, amount in zip(rows, amounts, strict=True)
+    ]
+    both_ways(FEEDS[key], written(FEEDS[key], rows), tmp_path, Context(date(2026, 10, 3), unit))
+
+
+# --- what stands twice --------------------------------------------------------------------------------------------
+
+
+def test_words_for_no_value_are_as_short_as_compiled_code_takes_them_to_be() -> None:
+    assert max(len(word.encode()) for word in NULL_WORDS) == values._WORD
+
+
+def test_a_record_is_told_once_and_again_when_it_changed(tmp_path: Path) -> None:
+    feed = FEEDS["membership", "member"]
+    base = BASE["membership", "member"]
+    rows = [
+        base | {"member_id": f"M{n}", "name": name} for n, name in enumerate(["张三", "张三", "李四", "李四", "张三"])
+    ]
+    (tmp_path / "f").write_bytes(written(feed, rows))
+    table = open_table(tmp_path / "f", Resource("member", "member", "f", "csv"), feed, LIMITS)
+    plainly = Plainly(feed, CONTEXT, KEYRING, table.columns)
+    (batch,) = table.batches()
+    plainly.take(batch.fields)
+    assert plainly.collected()[0]["name"].to_list() == ["张三", "李四", "张三"]
+    plainly.take(batch.fields)
+    assert plainly.collected()[0]["name"].to_list() == ["李四", "张三"]
