@@ -43,6 +43,11 @@ class Distinct:
         again = np.empty(self.count, dtype=np.int64)
         number_texts(kept, bounds[:-1], bounds[1:], 0, self._slots, self._bounds, self._kept, 0, again)
 
+    @property
+    def size(self) -> int:
+        """The bytes of all texts that are kept."""
+        return int(self._bounds[self.count])
+
     def texts(self, first: int) -> pl.Series:
         """The texts numbered ``first`` and higher."""
         bounds = self._bounds[first : self.count + 1].astype(np.int32)

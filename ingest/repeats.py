@@ -15,8 +15,9 @@ from ingest.copying import fields_of
 from ingest.distinct import Distinct
 from ingest.landing import dtype
 
-#: Distinct values that are remembered from batch to batch.
+#: Distinct values that are remembered from batch to batch, and their bytes.
 _REMEMBERED = 1 << 16
+_BYTES = 4 * 1024 * 1024
 #: Kinds whose fields are not the bytes of their texts.
 _NOT_TEXT = frozenset({Kind.FLAG, Kind.INTEGER, Kind.NUMBER})
 
@@ -50,7 +51,7 @@ class Repeats:
 
     def numbers(self, block: Block, starts: Places, ends: Places) -> Integers:
         """The number of each text of a batch. Numbers given out before mean nothing any more."""
-        if self._distinct.count > _REMEMBERED:
+        if self._distinct.count > _REMEMBERED or self._distinct.size > _BYTES:
             self._forget()
         known = self._distinct.count
         found = self._distinct.numbers(block, starts, ends)

@@ -29,6 +29,15 @@ INTEGERS = numba.types.Array(numba.int64, 1, "C", readonly=True)
 HASHES = numba.types.Array(numba.uint64, 1, "C", readonly=True)
 
 
-def compiled(result: object, *arguments: object) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function for one signature, or take what was compiled before."""
-    return numba.njit(result(*arguments), cache=True, nogil=True)  # type: ignore[operator]
+def compiled(result: object, *arguments: object, inline: str = "never") -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function for one signature, or take what was compiled before; where nothing can be kept, compile."""
+
+    def compile_(function: Callable[..., Any]) -> Any:
+        signature = result(*arguments)  # type: ignore[operator]
+        options: dict[str, Any] = {"nogil": True, "inline": inline}
+        try:
+            return numba.njit(signature, cache=True, **options)(function)
+        except RuntimeError:
+            return numba.njit(signature, **options)(function)
+
+    return compile_

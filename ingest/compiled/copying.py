@@ -19,7 +19,7 @@ from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
 _OUT = (uint8[::1], int64[::1])
 
 
-@numba.njit(numba.void(uint8[::1], int64, int64, int64), nogil=True, cache=True, inline="always")
+@compiled(numba.void, uint8[::1], int64, int64, int64, inline="always")
 def _put(out, at, value, size):
     """``size`` bytes of a number."""
     for place in range(size):
@@ -98,7 +98,7 @@ def put_numbers(values, factor, plus, size, out, at):
             at[row] = to + 4 + size
 
 
-@numba.njit(int64(int64), nogil=True, cache=True)
+@compiled(int64, int64)
 def _groups(cents):
     """How many groups of four digits hundredths take: those before the dot, and one behind it unless it is 0.
 

@@ -14,14 +14,14 @@ from ingest.compiled import BYTES, HASHES, INTEGERS, PLACES, compiled
 _TWO = numba.types.UniTuple(int64, 2)
 
 
-@numba.njit(uint64(uint64, uint64), nogil=True, cache=True, inline="always")
+@compiled(uint64, uint64, uint64, inline="always")
 def stirred(state, value):
     """A state that has taken in one more number."""
     state = (state ^ value) * np.uint64(0x9E3779B97F4A7C15)
     return state ^ (state >> np.uint64(29))
 
 
-@numba.njit(uint64(BYTES, int64, int64, uint64), nogil=True, cache=True)
+@compiled(uint64, BYTES, int64, int64, uint64)
 def text_hash(block, at, end, seed):
     """The hash of a piece of a block, eight bytes at a time; its length is part of it."""
     state = stirred(seed, np.uint64(end - at))

@@ -33,7 +33,7 @@ _CHECK = np.frombuffer(b"10X98765432", dtype=np.uint8).copy()
 _MONTH_DAYS = np.array([31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
 
 
-@numba.njit(int64(BYTES, int64, int64), nogil=True, cache=True, inline="always")
+@compiled(int64, BYTES, int64, int64, inline="always")
 def _number(block, at, places):
     """The number that ``places`` digits make; less than 0 where one is none."""
     value = 0
@@ -45,7 +45,7 @@ def _number(block, at, places):
     return value
 
 
-@numba.njit(int64(int64, int64, int64), nogil=True, cache=True)
+@compiled(int64, int64, int64, int64)
 def _day(year, month, day):
     """Days since 1970-01-01, or NULL where there is no such date."""
     if year < 1 or month < 1 or month > 12 or day < 1 or day > _MONTH_DAYS[month - 1]:
@@ -60,7 +60,7 @@ def _day(year, month, day):
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
 
 
-@numba.njit(boolean(int64, int64, int64), nogil=True, cache=True)
+@compiled(boolean, int64, int64, int64)
 def _placeholder(year, month, day):
     """Whether senders write this date for "none"."""
     if month == 1 and day == 1:
@@ -148,7 +148,7 @@ def times(block, starts, ends, timed, low, high, values, odd):
             odd[row] = True
 
 
-@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+@compiled(boolean, BYTES, int64, int64)
 def _perhaps_no_value(block, at, end):
     """Whether a short text may be a word that means no value."""
     if end - at > _WORD:
@@ -159,7 +159,7 @@ def _perhaps_no_value(block, at, end):
     return first == 45 or first == 47 or first == 35 or first == 42 or first == 110 or first == 78  # - / # * n N
 
 
-@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+@compiled(boolean, BYTES, int64, int64)
 def _odd_ends(block, at, end):
     """Whether free text begins or ends with something that may have to go."""
     first, last = block[np.uintp(at)], block[np.uintp(end - 1)]
@@ -169,7 +169,7 @@ def _odd_ends(block, at, end):
     return last <= 32 or last == 0xA0 or last == 0x80 or last == 0x8B or last == 0xBF
 
 
-@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+@compiled(boolean, BYTES, int64, int64)
 def _to_be_put_right(block, place, end):
     """Whether a byte of a name begins a blank or a dot that is to become another one."""
     byte = block[np.uintp(place)]
@@ -197,7 +197,7 @@ _SUSPECT = (_BYTES < 0x28) | np.isin(_BYTES, [0x7F, 0xC2, 0xE2, 0xE3, 0xEF])
 _NOT_PLAIN = (_BYTES < 0x28) | (_BYTES > 0x7E) | (_BYTES == 46)
 
 
-@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+@compiled(boolean, BYTES, int64, int64)
 def _plain_code(block, at, end):
     """Whether a code or number is ASCII without blanks, quotes and dots, and certainly a value."""
     found = np.uint64(0)
@@ -219,7 +219,7 @@ def _plain_code(block, at, end):
     return found & _HIGHS == 0 and not _perhaps_no_value(block, at, end)
 
 
-@numba.njit(boolean(BYTES, int64, int64), nogil=True, cache=True)
+@compiled(boolean, BYTES, int64, int64)
 def _plain_name(block, at, end):
     """Whether a name has nothing to put right, and is certainly one."""
     found = False

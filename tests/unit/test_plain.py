@@ -2,6 +2,9 @@
 
 import csv
 import io
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from stdnum.cn import ric
 
-from ingest import contracts
+from ingest import contracts, repeats
 from ingest.checks import check
 from ingest.cleaning import Context
 from ingest.cleaning.text import NULL_WORDS
@@ -208,6 +211,29 @@ def test_amounts_of_any_size(tmp_path: Path, amounts: list[str], reversal: bool,
 
 def test_words_for_no_value_are_as_short_as_compiled_code_takes_them_to_be() -> None:
     assert max(len(word.encode()) for word in NULL_WORDS) == values._WORD
+
+
+def test_values_that_come_again_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeats, "_BYTES", 4096)
+    known = repeats.Repeats(FEEDS["medical", "settlement"].by_name["med_type"], CONTEXT)
+    for batch in range(50):
+        texts = [b"21", *(b"%d-%d-" % (batch, number) + b"x" * 500 for number in range(20))]
+        block, ends = np.frombuffer(b"".join(texts), dtype=np.uint8), np.cumsum([len(text) for text in texts])
+        starts = np.append(0, ends[:-1])
+        found = known.numbers(block, starts.astype(np.int32), ends.astype(np.int32))
+        assert [known.texts[number] for number in found] == [text.decode() for text in texts]
+        assert len(known.texts) <= 2 * len(texts)
+        assert len(known.block) <= 2 * len(block)
+
+
+def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same() -> None:
+    code = "import numpy; from ingest.compiled.columns import rising; a = numpy.array([0], dtype=numpy.int32);"
+    code += "print(rising(numpy.zeros(1, dtype=numpy.uint8), a, a + numpy.int32(1)))"
+    nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "numba.core.caching._ZipCacheLocator"}  # our source lies in no zip
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | nowhere, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "True\n"
 
 
 def test_a_record_is_told_once_and_again_when_it_changed(tmp_path: Path) -> None:
