@@ -21,7 +21,7 @@ from ingest.checks import check
 from ingest.cleaning import Context
 from ingest.cleaning.text import NULL_WORDS
 from ingest.compiled import values
-from ingest.contracts.model import Feed
+from ingest.contracts.model import Column, Feed, Kind
 from ingest.copying import _binary
 from ingest.identity import Keyring
 from ingest.landing import columns, dtype
@@ -151,13 +151,27 @@ TEXT = st.sampled_from(
     ]
 )  # fmt: skip
 KEYS = st.sampled_from(sorted(BASE))
+#: What is worth trying in a column of a kind more often than anything.
+OF_KIND = {
+    Kind.DATE: st.sampled_from(["1900-01-01", "1970-01-01", "2099-12-31", "9999-12-31", "1899-12-31", "2026-10-03", "2026-10-04", "2026/01/02", "2026-02-29", "2026/01-02"]),
+    Kind.DATETIME: st.sampled_from(["1970-01-01 00:00:00", "2026-10-03 23:59:59", "2026-10-04 00:00:00", "2026-01-02", "2026-01-02T03:04:60", "2026-01-02x03:04:05"]),
+    Kind.CERTNO: st.sampled_from([WOMAN, resident("00990019900307251"), resident("44990020990307251"), resident("44990019900230251"), resident("44990018991231251"), resident("99995919990725789"), MAN[:-1] + "9", "E12345678", "4E+17", "123", "字第1号证"]),
+    Kind.CERT_TYPE: st.sampled_from(["01", "1", "17", "07", "08", "99"]),
+    Kind.CODE: st.sampled_from(["1", "2", "男", "女", "0", "000", "31099", "116014", "9"]),
+    Kind.NAME: st.sampled_from(["扎西·多吉", "扎西•多吉", "扎西‧多吉", "扎西∙多吉", "扎西・多吉", "扎西．多吉", "王 芳", "王\u3000芳", "王\u00a0芳", "王\u200b芳", "不详", "汉" * 51]),
+    Kind.MONEY: st.sampled_from(["0.00", "8", "12345678.90", "-0.01", "0.015", "100000000000000", "99999999999999.99"]),
+}  # fmt: skip
+
+
+def value_of(column: Column) -> st.SearchStrategy[tuple[str, str]]:
+    return st.tuples(st.just(column.name), st.one_of(OF_KIND.get(column.kind, TEXT), TEXT))
 
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[tuple[str, str], list[dict[str, str]]]:
     key = draw(KEYS)
-    names = st.sampled_from([column.name for column in FEEDS[key].columns])
-    rows = draw(st.lists(st.dictionaries(names, TEXT, max_size=3), min_size=1, max_size=12))
+    values_ = st.sampled_from(FEEDS[key].columns).flatmap(value_of)
+    rows = draw(st.lists(st.lists(values_, max_size=3).map(dict), min_size=1, max_size=30))
     return key, [BASE[key] | row for row in rows]
 
 
