@@ -53,7 +53,7 @@ BASE = {
     ("training", "enrolment"): {
         "enrolment_id": "E1", "name": "张三", "cert_type": "01", "certno": MAN, "provider_name": "某学校",
         "training_type": "2", "started_on": "2026-01-02", "planned_hours": "40", "attended_hours": "38.50",
-        "result": "1", "score": "90", "subsidy_amount": "1000.00", "occupation_code": "6-18-01-01",
+        "result": "1", "score": "90", "subsidy_amount": "1000.00",
     },
     ("training", "certificate"): {
         "certificate_no": "Y000000000000000000001", "name": "张三", "cert_type": "01", "certno": MAN,
