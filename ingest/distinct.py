@@ -20,7 +20,7 @@ class Distinct:
         self._room(1 << 8, 1 << 12)
 
     def _room(self, count: int, size: int) -> None:
-        self._slots = np.zeros(4 * count, dtype=np.int32)
+        self._slots = np.zeros(2 * count, dtype=np.int32)
         self._bounds = np.zeros(count + 1, dtype=np.int64)
         self._kept = np.empty(size, dtype=np.uint8)
 
@@ -62,7 +62,7 @@ class Numbered:
         self._room(room)
 
     def _room(self, count: int) -> None:
-        self._slots = np.zeros(4 * count, dtype=np.int32)
+        self._slots = np.zeros(2 * count, dtype=np.int32)
         self._kept = np.empty(count, dtype=np.int64)
 
     def numbers(self, values: Integers, asked: Mask) -> tuple[Integers, Mask]:

@@ -106,7 +106,7 @@ class Keyring:
         found, fresh = self._residents.numbers(codes, codes >= 0)
         made = self._digests([b"CN|%017d%c" % (body, _CHECKS[check]) for body, check in _parts(codes[fresh])])
         if self._residents.count > len(self._keys):
-            room = np.empty((2 * self._residents.count, _DIGEST), dtype=np.uint8)
+            room = np.empty((self._residents.count * 5 // 4, _DIGEST), dtype=np.uint8)
             room[:before] = self._keys[:before]
             self._keys = room
         self._keys[before : before + len(made)] = np.frombuffer(b"".join(made), dtype=np.uint8).reshape(-1, _DIGEST)

@@ -4,9 +4,11 @@ Every step is safe to kill: nothing of an arrival counts before the one transact
 loads it next starts over.
 """
 
+import ctypes
+import gc
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import polars as pl
 import psycopg
+import pyarrow as pa
 
 from ingest import batches, contracts, deliveries, ledger
 from ingest.cleaning import Context
@@ -324,6 +327,7 @@ class _Attempt:
                 return False
             for batch in self.batches.values():
                 batch.finish()
+            self.vault.forget()
             self._advance("staged", self._totals())
         return True
 
@@ -410,6 +414,7 @@ class _Attempt:
     def _validate(self, manifest: Manifest) -> bool:
         """Ask the gate; False when it decided against the delivery."""
         if self.gate is not None:
+            _give_memory_back()
             loaded = {name: sum(file.loaded for file in self.files if file.feed.name == name) for name in self.batches}
             tables = {name: batch.name for name, batch in self.batches.items()}
             findings = self.gate(GateRequest(self.dsn, self.contracts, self.id, manifest, tables, loaded))
@@ -474,6 +479,14 @@ class _Attempt:
             "rows_loaded": sum(file.loaded for file in self.files),
             "rows_rejected": sum(file.rejected for file in self.files),
         }
+
+
+def _give_memory_back() -> None:
+    """Return what staging used to the system: the allocators would keep it beside what the gate's libraries need."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # only the GNU C library can be asked
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _settling(conn: psycopg.Connection, known: Contracts, one: Manifest | Arrival) -> AbstractContextManager[None]:

@@ -36,6 +36,8 @@ _NO_BOUND = 2**62
 _MOBILE = "^1[3-9][0-9]{9}$"
 _TEXTS = {Kind.TEXT: values.FREE, Kind.NAME: values.NAME, Kind.IDENTIFIER: values.CODE}
 _REMARKS = sorted(code for code in RowCode if code.startswith("W_"))
+#: Bytes that a remark takes on its way to the ledger.
+_REMARK = 64
 _SEXES = np.frombuffer(b"12", dtype=np.uint8)
 
 
@@ -125,7 +127,7 @@ class Plainly:
     Attributes:
         columns: Names of the columns that rows hold: ``line_number``, ``content_hash``, for feeds with persons
             ``person_key``, ``person_sex``, ``person_birth_year``, then the landed columns that the file has.
-        held: About how many bytes of persons are collected.
+        held: About how many bytes are collected.
     """
 
     def __init__(self, feed: Feed, context: Context, keyring: Keyring, columns: Collection[str]) -> None:
@@ -168,6 +170,7 @@ class Plainly:
         for code, mask in remarks:
             if (mask & plain).any():
                 self._remarks[code].append(fields.lines[mask & plain])
+                self.held += _REMARK * len(self._remarks[code][-1])
         put: dict[str, _Read | _Keys] = {
             "line_number": _Whole(fields.lines, 8),
             "content_hash": _Whole(self._hashes(read, fields.height).view(np.int64), 8),
@@ -187,7 +190,8 @@ class Plainly:
         if self._persons:
             persons = pl.DataFrame(pa.Table.from_batches(self._persons))
             persons = persons.with_columns(pl.col(self._personal).replace("", None))
-            self._persons, self.held = [], 0
+            self._persons = []
+        self.held = 0
         found = [(code, np.concatenate(lines)) for code, lines in self._remarks.items() if lines]
         for lines in self._remarks.values():
             lines.clear()

@@ -74,6 +74,10 @@ class VaultBatch:
         every = np.ones(len(known), dtype=np.bool_)
         return persons.filter(pl.Series(self._sealed.fresh(known, np.full(len(known), -1), every)))
 
+    def forget(self) -> None:
+        """Every file has been read: what was remembered of their records is of no more use."""
+        self._sealed = Seen()
+
     def keep_only_landed(self, tables: Sequence[sql.Identifier]) -> None:
         """Drop persons of whom no row is left in the batch tables (their rows repeated a key)."""
         if not tables:

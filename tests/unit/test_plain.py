@@ -240,6 +240,20 @@ def test_values_that_come_again_are_remembered_within_bounds(monkeypatch: pytest
         assert len(known.block) <= 2 * len(block)
 
 
+def test_what_is_collected_is_told_so_that_it_can_be_asked_for_in_time(tmp_path: Path) -> None:
+    feed, base = FEEDS["medical", "settlement"], BASE["medical", "settlement"]
+    (tmp_path / "f").write_bytes(written(feed, [base | {"psn_type": "116014"}] * 100))  # a remark upon every row
+    table = open_table(tmp_path / "f", Resource("settlement", "settlement", "f", "csv"), feed, LIMITS)
+    plainly = Plainly(feed, CONTEXT, KEYRING, table.columns)
+    (batch,) = table.batches()
+    plainly.take(batch.fields)
+    first = plainly.held
+    plainly.take(batch.fields)  # no new person, as many remarks
+    assert plainly.held - first > first / 2 > 0
+    assert plainly.collected()[1].height == 100
+    assert plainly.held == 0
+
+
 def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same() -> None:
     code = "import numpy; from ingest.compiled.columns import rising; a = numpy.array([0], dtype=numpy.int32);"
     code += "print(rising(numpy.zeros(1, dtype=numpy.uint8), a, a + numpy.int32(1)))"
