@@ -54,10 +54,15 @@ class Keyring:
         self._hmac = HMAC(_derive(secret, b"person key"), SM3())
         self._cipher = AESGCM(_derive(secret, b"seal"))
         self.fingerprint = _derive(secret, b"fingerprint").hex()[:32]
-        self._residents = Numbered()
-        self._keys = np.zeros((1, _DIGEST), dtype=np.uint8)
         #: The key of a person given as ``class|number``.
         self.of_other = lru_cache(_REMEMBERED_OTHERS)(lambda person: self._digests([person.encode()])[0])
+        self.forget()
+
+    def forget(self) -> None:
+        """Free the memory of keys that have been made; they are made again where they are asked for."""
+        self._residents = Numbered()
+        self._keys = np.zeros((1, _DIGEST), dtype=np.uint8)
+        self.of_other.cache_clear()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Keyring":

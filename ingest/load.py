@@ -328,6 +328,7 @@ class _Attempt:
             for batch in self.batches.values():
                 batch.finish()
             self.vault.forget()
+            self.keyring.forget()
             self._advance("staged", self._totals())
         return True
 

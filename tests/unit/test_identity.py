@@ -62,6 +62,8 @@ def test_remembered_keys_are_those_made_anew(persons: list[str | None], bound: i
             assert keyring.person_keys(pl.Series(persons, dtype=pl.String)).to_list() == expected
             persons.reverse()
             expected.reverse()
+        keyring.forget()
+        assert keyring.person_keys(pl.Series(persons, dtype=pl.String)).to_list() == expected
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
