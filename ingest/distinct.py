@@ -57,9 +57,9 @@ class Distinct:
 class Numbered:
     """Numbers for whole numbers."""
 
-    def __init__(self, room: int = 1 << 12) -> None:
+    def __init__(self) -> None:
         self.count = 0
-        self._room(room)
+        self._room(1 << 12)
 
     def _room(self, count: int) -> None:
         self._slots = np.zeros(2 * count, dtype=np.int32)

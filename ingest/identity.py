@@ -109,7 +109,7 @@ class Keyring:
             self._residents = Numbered()
         before = self._residents.count
         found, fresh = self._residents.numbers(codes, codes >= 0)
-        made = self._digests([b"CN|%017d%c" % (body, _CHECKS[check]) for body, check in _parts(codes[fresh])])
+        made = self._digests([b"%b%017d%c" % (_RESIDENT, body, _CHECKS[check]) for body, check in _parts(codes[fresh])])
         if self._residents.count > len(self._keys):
             room = np.empty((self._residents.count * 5 // 4, _DIGEST), dtype=np.uint8)
             room[:before] = self._keys[:before]

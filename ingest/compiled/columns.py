@@ -9,8 +9,6 @@ from numba import boolean, int64, uint8
 
 from ingest.compiled import BYTES, PLACES, compiled
 
-# mypy: ignore-errors
-
 
 @compiled(numba.types.Tuple((int64[::1], uint8[::1])), BYTES, PLACES, PLACES)
 def gather(block, starts, ends):

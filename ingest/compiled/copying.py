@@ -14,8 +14,6 @@ from numba import int64, uint8
 
 from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
 
-# mypy: ignore-errors
-
 _OUT = (uint8[::1], int64[::1])
 
 

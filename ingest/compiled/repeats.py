@@ -9,8 +9,6 @@ from numba import int32, int64, uint8, uint64
 
 from ingest.compiled import BYTES, HASHES, INTEGERS, PLACES, compiled
 
-# mypy: ignore-errors
-
 _TWO = numba.types.UniTuple(int64, 2)
 
 

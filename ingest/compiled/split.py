@@ -10,8 +10,6 @@ from numba import boolean, int32, int64, uint8
 
 from ingest.compiled import BYTES, compiled
 
-# mypy: ignore-errors
-
 LF, CR, TAB, BLANK = 10, 13, 9, 32
 
 _ONES = np.uint64(0x0101010101010101)

@@ -15,8 +15,6 @@ from numba import boolean, int64, uint64
 from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
 from ingest.compiled.repeats import text_hash
 
-# mypy: ignore-errors
-
 _SPANS = (BYTES, PLACES, PLACES)
 _MARKS = boolean[::1]
 _NOTHING = numba.void
