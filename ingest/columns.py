@@ -39,6 +39,11 @@ class Bytes:
         )
         return found
 
+    def bounds(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Where ``rows`` begin and end in ``data``."""
+        starts = (self.offsets[rows] - self.start).astype(np.int32)
+        return starts, starts + self.lengths[rows].astype(np.int32)
+
     def matrix(self, rows: NDArray[np.int64], width: int) -> Matrix:
         """The bytes of ``rows``, all of which are ``width`` long, as a (rows, width) matrix (not to be written to)."""
         if len(rows) == len(self.lengths):

@@ -48,10 +48,15 @@ class Distinct:
         """The bytes of all texts that are kept."""
         return int(self._bounds[self.count])
 
+    def pieces(self, first: int) -> tuple[Block, Places, Places]:
+        """The texts numbered ``first`` and higher: pieces of a block, and where each begins and ends."""
+        bounds = self._bounds[first : self.count + 1]
+        places = (bounds - bounds[0]).astype(np.int32)
+        return self._kept[bounds[0] : bounds[-1]], places[:-1], places[1:]
+
     def texts(self, first: int) -> pl.Series:
-        """The texts numbered ``first`` and higher."""
-        bounds = self._bounds[first : self.count + 1].astype(np.int32)
-        return pl.Series(text_array(self._kept, bounds[:-1], bounds[1:]))
+        """The same as a column."""
+        return pl.Series(text_array(*self.pieces(first)))
 
 
 class Numbered:

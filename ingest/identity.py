@@ -7,9 +7,9 @@ HKDF: one for person keys, one for sealing, one for the fingerprint.
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 from ingest import numbers
 from ingest.columns import Bytes, Matrix, among, from_matrix
-from ingest.distinct import Numbered
+from ingest.compiled import Block, Places
+from ingest.compiled.values import RESIDENT_SIZE, residents
+from ingest.distinct import Distinct, Numbered
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
 
@@ -35,12 +37,10 @@ _SEALED_V1 = b"\x01"
 _DIGEST = 16
 #: How a resident number begins where a person is given as ``class|number``.
 _RESIDENT = b"CN|"
-#: The check character of each value.
-_CHECKS = b"0123456789X"
 #: Digests of residents remembered, 24 bytes each.
 _REMEMBERED = 1 << 19
-#: Keys of other persons remembered, some 300 bytes each.
-_REMEMBERED_OTHERS = 1 << 14
+#: Digests of other persons remembered, some 60 bytes each.
+_REMEMBERED_OTHERS = 1 << 16
 
 
 class Keyring:
@@ -54,15 +54,12 @@ class Keyring:
         self._hmac = HMAC(_derive(secret, b"person key"), SM3())
         self._cipher = AESGCM(_derive(secret, b"seal"))
         self.fingerprint = _derive(secret, b"fingerprint").hex()[:32]
-        #: The key of a person given as ``class|number``.
-        self.of_other = lru_cache(_REMEMBERED_OTHERS)(lambda person: self._digests([person.encode()])[0])
         self.forget()
 
     def forget(self) -> None:
         """Free the memory of keys that have been made; they are made again where they are asked for."""
-        self._residents = Numbered()
-        self._keys = np.zeros((1, _DIGEST), dtype=np.uint8)
-        self.of_other.cache_clear()
+        self._residents, self._keys = Numbered(), _Kept()
+        self._others: dict[str, tuple[Distinct, _Kept]] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Keyring":
@@ -93,8 +90,8 @@ class Keyring:
         if len(rows) == len(persons):
             return keys.alias("person_key")
         others = np.flatnonzero(~among(rows, len(persons)))
-        names = persons.gather(others).to_list()
-        rest = pl.Series([None if name is None else self.of_other(name) for name in names], dtype=pl.Binary)
+        rest = from_matrix(self.of_others("", content.data, *content.bounds(others)), pa.large_binary())
+        rest = rest.set(persons.gather(others).is_null(), None)
         blank = pl.Series("person_key", [None], dtype=pl.Binary).new_from_index(0, len(persons))
         return blank.scatter(np.concatenate([rows, others]), pl.concat([keys, rest]))
 
@@ -102,28 +99,36 @@ class Keyring:
         """Keys of persons given by codes of resident numbers: (n, 16) bytes, and which of them is each code's.
 
         Args:
-            codes: The 17 digits of a number times 11, and the check's value (``X`` is 10); -1 for nobody, whose key
-                has the number -1.
+            codes: As ``ingest.compiled.values.identities`` gives them; -1 for nobody, whose key has the number -1.
         """
         if self._residents.count > _REMEMBERED:
             self._residents = Numbered()
         before = self._residents.count
         found, fresh = self._residents.numbers(codes, codes >= 0)
-        made = self._digests([b"%b%017d%c" % (_RESIDENT, body, _CHECKS[check]) for body, check in _parts(codes[fresh])])
-        if self._residents.count > len(self._keys):
-            room = np.empty((self._residents.count * 5 // 4, _DIGEST), dtype=np.uint8)
-            room[:before] = self._keys[:before]
-            self._keys = room
-        self._keys[before : before + len(made)] = np.frombuffer(b"".join(made), dtype=np.uint8).reshape(-1, _DIGEST)
-        return self._keys, found
+        places = np.arange(np.count_nonzero(fresh) + 1) * RESIDENT_SIZE
+        made = self._digests(_RESIDENT, residents(codes[fresh]), places[:-1], places[1:])
+        return self._keys.put(before, made), found
 
-    def _digests(self, persons: Iterable[bytes]) -> list[bytes]:
-        begin, digests = self._hmac.copy, []
-        for person in persons:
-            mac = begin()
-            mac.update(person)
-            digests.append(mac.finalize()[:_DIGEST])
-        return digests
+    def of_others(self, of_class: str, block: Block, starts: Places, ends: Places) -> Matrix:
+        """Keys of persons given by the texts of other numbers, all of one class: (n, 16) bytes."""
+        if sum(known.count for known, _ in self._others.values()) > _REMEMBERED_OTHERS:
+            self._others = {}
+        known, keys = self._others.setdefault(of_class, (Distinct(), _Kept()))
+        before = known.count
+        found = known.numbers(block, starts, ends)
+        made = self._digests(f"{of_class}|".encode() if of_class else b"", *known.pieces(before))
+        kept: Matrix = keys.put(before, made)[found]
+        return kept
+
+    def _digests(self, beginning: bytes, block: Block, starts: NDArray[Any], ends: NDArray[Any]) -> Matrix:
+        """Digests of pieces of a block, with the same bytes before each."""
+        begun, data, digests = self._hmac.copy(), block.tobytes(), []
+        begun.update(beginning)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            mac = begun.copy()
+            mac.update(data[start:end])
+            digests.append(mac.finalize())
+        return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, SM3.digest_size)[:, :_DIGEST]
 
     def seal(self, content: bytes) -> bytes:
         """Encrypt and authenticate (AES-256-GCM): one byte of version, nonce, ciphertext."""
@@ -157,6 +162,22 @@ class Keyring:
             self._made.unlink(missing_ok=True)
 
 
+class _Kept:
+    """Keys by the numbers of what they are of."""
+
+    def __init__(self) -> None:
+        self._keys = np.zeros((1, _DIGEST), dtype=np.uint8)
+
+    def put(self, first: int, keys: Matrix) -> Matrix:
+        """Keep keys from number ``first`` on; returns all that are kept, and some room."""
+        if first + len(keys) > len(self._keys):
+            room = np.empty(((first + len(keys)) * 5 // 4, _DIGEST), dtype=np.uint8)
+            room[:first] = self._keys[:first]
+            self._keys = room
+        self._keys[first : first + len(keys)] = keys
+        return self._keys
+
+
 def ensure_fingerprint(conn: psycopg.Connection, keyring: Keyring) -> None:
     """Bind the database to the key: the first one is noted, any other is refused.
 
@@ -187,11 +208,6 @@ def _resident_codes(matrix: Matrix) -> NDArray[np.int64]:
         fit &= place == byte
     body = numbers.integers(figures[:9]).astype(np.int64) * 10**8 + numbers.integers(figures[9:17])
     return np.where(fit, body * 11 + check, -1)
-
-
-def _parts(codes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """The 17 digits and the check's value of each code."""
-    return zip(*(part.tolist() for part in np.divmod(codes, 11)), strict=True)
 
 
 def _derive(secret: str, purpose: bytes) -> bytes:

@@ -306,9 +306,11 @@ class Plainly:
         keys = kept.take(found, axis=0, mode="clip")
         others = np.flatnonzero(~resident & ~odd)
         if len(others):
-            persons = zip(which[others].tolist(), fields.texts(number.name, others), strict=True)
-            made = b"".join(self.keyring.of_other(f"{types[place]}|{text}") for place, text in persons)
-            keys[others] = np.frombuffer(made, dtype=np.uint8).reshape(len(others), -1)
+            for place in np.unique(which[others]).tolist():
+                rows = others[which[others] == place]
+                of_class = types[place] or ""
+                starts, ends = (places[rows] for places in fields.span(number.name))
+                keys[rows] = self.keyring.of_others(of_class, fields.block, starts, ends)
             men[others] = told[others]
             years[others] = _years(born[others])
         place = np.where(men == 1, 0, 1).astype(np.int32)

@@ -64,6 +64,7 @@ class VaultBatch:
                     "sealed": pl.Series(sealed, dtype=pl.Binary),
                 }
             ),
+            frozen=True,  # else the merge, which reads the table first, would write every page of it once more
         )
 
     def _new(self, feed: Feed, persons: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,7 @@ greatest value that is fine.
 
 import numba
 import numpy as np
-from numba import boolean, int64, uint64
+from numba import boolean, int64, uint8, uint64
 
 from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
 from ingest.compiled.repeats import text_hash
@@ -23,6 +23,8 @@ _NOTHING = numba.void
 CODE, NAME, FREE = 0, 1, 2
 #: Kinds of documents: see ``identities``.
 RESIDENT, FOREIGN, OTHER = 1, 2, 3
+#: Characters of a resident's number.
+RESIDENT_SIZE = 18
 #: The longest word that means no value has so many bytes (a test compares).
 _WORD = 6
 
@@ -313,6 +315,21 @@ def identities(block, starts, ends, kinds, provinces, low, high, codes, births, 
             births[row] = birth
         else:
             odd[row] = True
+
+
+@compiled(uint8[::1], INTEGERS)
+def residents(codes):
+    """The numbers of residents, one after another, from the codes that ``identities`` gave them."""
+    out = np.empty(RESIDENT_SIZE * codes.size, dtype=np.uint8)
+    for row in range(codes.size):
+        rest = codes[row] // 11
+        check = codes[row] % 11
+        at = RESIDENT_SIZE * row
+        out[at + 17] = 88 if check == 10 else 48 + check
+        for place in range(17):
+            out[at + 16 - place] = 48 + rest % 10
+            rest //= 10
+    return out
 
 
 @compiled(_NOTHING, *_SPANS, _MARKS)

@@ -4,6 +4,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from cryptography.hazmat.primitives.hashes import SM3
@@ -57,6 +58,7 @@ def test_remembered_keys_are_those_made_anew(persons: list[str | None], bound: i
     expected = [person and reference(person) for person in persons]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(identity, "_REMEMBERED", bound)
+        patch.setattr(identity, "_REMEMBERED_OTHERS", bound)
         keyring = Keyring(SECRET)
         for _ in range(3):
             assert keyring.person_keys(pl.Series(persons, dtype=pl.String)).to_list() == expected
@@ -71,7 +73,20 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     keyring = Keyring(SECRET)
     for start in range(10):
         keyring.person_keys(pl.Series([f"CN|{start * 5 + number:018}" for number in range(5)]))
-        assert len(keyring._keys) <= 8 + 5, "what is remembered, and one batch"
+        assert keyring._residents.count <= 8 + 5, "what is remembered, and one batch"
+
+
+def test_memory_of_other_persons_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_REMEMBERED_OTHERS", 8)
+    keyring = Keyring(SECRET)
+    for start in range(10):
+        persons = [f"E{start}{number}" for number in range(5)]
+        text = np.frombuffer("".join(persons).encode(), dtype=np.uint8)
+        bounds = np.arange(6, dtype=np.int32) * 3
+        for of_class in ("08", "09"):
+            keys = keyring.of_others(of_class, text, bounds[:-1], bounds[1:])
+            assert [key.tobytes() for key in keys] == [reference(f"{of_class}|{person}") for person in persons]
+        assert sum(known.count for known, _ in keyring._others.values()) <= 8 + 10
 
 
 def test_what_is_sealed_opens_only_with_the_same_key_and_unchanged() -> None:
