@@ -217,10 +217,13 @@ class Plainly:
             return _Texts(*span, hashes)
         known = self._repeats[column.name]
         found = known.numbers(*span)
-        odd |= known.odd[found]
-        remarks += [(f"{code}:{column.name}", mask[found]) for code, mask in sorted(known.remarks.items())]
-        span = known.block, known.starts[found], known.ends[found]
-        return _Repeated(*span, known.hashes[found], known=known, numbers=found)
+        remarks += [
+            (f"{code}:{column.name}", mask[found]) for code, mask in sorted(known.remarks.items()) if mask.any()
+        ]
+        starts, ends = np.empty((2, fields.height), dtype=np.int32)
+        hashes = np.empty(fields.height, dtype=np.uint64)
+        repeats.spread(found, known.starts, known.ends, known.hashes, known.odd, starts, ends, hashes, odd)
+        return _Repeated(known.block, starts, ends, hashes, known=known, numbers=found)
 
     def _amounts(self, column: Column, span: _Span, odd: Mask) -> Integers:
         found = np.empty(len(span[1]), dtype=np.int64)

@@ -13,6 +13,7 @@ import numpy as np
 from numba import int64, uint8
 
 from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
+from ingest.compiled.words import put, word
 
 _OUT = (uint8[::1], int64[::1])
 
@@ -53,12 +54,8 @@ def put_texts(block, starts, ends, out, at):
         _put(out, to, size if size > 0 else -1, 4)
         to += 4
         at[row] = to + size
-        while size >= 8:  # as one number: several times as fast
-            word = np.uint64(0)
-            for place in range(8):
-                word |= np.uint64(block[np.uintp(begin + place)]) << np.uint64(8 * place)
-            for place in range(8):
-                out[np.uintp(to + place)] = (word >> np.uint64(8 * place)) & np.uint64(0xFF)
+        while size >= 8:
+            put(out, np.uintp(to), word(block, np.uintp(begin)), 8)
             begin += 8
             to += 8
             size -= 8

@@ -8,6 +8,7 @@ import numpy as np
 from numba import int32, int64, uint8, uint64
 
 from ingest.compiled import BYTES, HASHES, INTEGERS, PLACES, compiled
+from ingest.compiled.words import few, word
 
 _TWO = numba.types.UniTuple(int64, 2)
 
@@ -26,19 +27,10 @@ def text_hash(block, at, end, seed):
     place = np.uintp(at)
     last = np.uintp(end)
     while place + np.uintp(8) <= last:
-        word = np.uint64(0)
-        for offset in range(8):
-            word |= np.uint64(block[place + np.uintp(offset)]) << np.uint64(8 * offset)
-        state = stirred(state, word)
+        state = stirred(state, word(block, place))
         place += np.uintp(8)
     if place < last:
-        word = np.uint64(0)
-        shift = np.uint64(0)
-        while place < last:
-            word |= np.uint64(block[place]) << shift
-            shift += np.uint64(8)
-            place += np.uintp(1)
-        state = stirred(state, word)
+        state = stirred(state, few(block, place, np.int64(last - place)))
     return state
 
 
@@ -118,6 +110,21 @@ def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
         numbers[row] = last = found
         row += 1
     return row, count
+
+
+@compiled(
+    numba.void,
+    *(INTEGERS, PLACES, PLACES, HASHES, numba.types.Array(numba.boolean, 1, "C", readonly=True)),
+    *(int32[::1], int32[::1], uint64[::1], numba.boolean[::1]),
+)
+def spread(numbers, starts, ends, hashes, odd, row_starts, row_ends, row_hashes, row_odd):
+    """Give each row what is known of its number: where its text begins and ends, its hash, whether it is odd."""
+    for row in range(numbers.size):
+        number = np.uintp(numbers[row])
+        row_starts[row] = starts[number]
+        row_ends[row] = ends[number]
+        row_hashes[row] = hashes[number]
+        row_odd[row] |= odd[number]
 
 
 @compiled(_TWO, INTEGERS, numba.boolean[::1], int64, int32[::1], int64[::1], int64, int64[::1], numba.boolean[::1])

@@ -9,13 +9,13 @@ import numpy as np
 from numba import boolean, int32, int64, uint8
 
 from ingest.compiled import BYTES, compiled
+from ingest.compiled.words import HIGHS, ONES, word
 
 LF, CR, TAB, BLANK = 10, 13, 9, 32
 
-_ONES = np.uint64(0x0101010101010101)
-_LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
+_LOW = ~HIGHS
 #: What carries every byte above CR over into its highest bit.
-_OVER_CR = np.uint64(0x80 - CR - 1) * _ONES
+_OVER_CR = np.uint64(0x80 - CR - 1) * ONES
 
 
 @compiled(
@@ -51,7 +51,7 @@ def split(block, final, delimiter, quote, width, longest, bounds, starts, ends, 
     size = np.uintp(block.size)
     one = np.uintp(1)
     eight = np.uintp(8)
-    delimiters = np.uint64(delimiter) * _ONES
+    delimiters = np.uint64(delimiter) * ONES
     at = np.uintp(0)
     fit = 0
     others = 0
@@ -108,17 +108,15 @@ def split(block, final, delimiter, quote, width, longest, bounds, starts, ends, 
             else:
                 while i < size:
                     while i + eight <= size:  # eight bytes at a time, as long as none of them can matter
-                        word = np.uint64(0)
-                        for offset in range(8):
-                            word |= np.uint64(block[i + np.uintp(offset)]) << np.uint64(8 * offset)
-                        other = word ^ delimiters
+                        some = word(block, i)
+                        other = some ^ delimiters
                         marks = ~(((other & _LOW) + _LOW) | other | _LOW) | (
-                            ~(((word & _LOW) + _OVER_CR) | word) & ~_LOW
+                            ~(((some & _LOW) + _OVER_CR) | some) & ~_LOW
                         )
                         if marks != 0:
                             marks >>= np.uint64(7)
                             before = (marks & (~marks + np.uint64(1))) - np.uint64(1)  # all bits before the first
-                            i += np.uintp((before & _ONES) * _ONES >> np.uint64(56))  # one of each byte, added up
+                            i += np.uintp((before & ONES) * ONES >> np.uint64(56))  # one of each byte, added up
                             break
                         i += eight
                     else:

@@ -14,6 +14,7 @@ from numba import boolean, int64, uint8, uint64
 
 from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
 from ingest.compiled.repeats import text_hash
+from ingest.compiled.words import HIGHS, ONES, few, word
 
 _SPANS = (BYTES, PLACES, PLACES)
 _MARKS = boolean[::1]
@@ -189,8 +190,6 @@ def _to_be_put_right(block, place, end):
     return (second == 0xBB and third == 0xBF) or (second == 0xBC and third == 0x8E)  # U+FEFF, U+FF0E
 
 
-_ONES = np.uint64(0x0101010101010101)
-_HIGHS = np.uint64(0x8080808080808080)
 #: Bytes that make a name worth a second look, or a code or number odd.
 _BYTES = np.arange(256)
 _SUSPECT = (_BYTES < 0x28) | np.isin(_BYTES, [0x7F, 0xC2, 0xE2, 0xE3, 0xEF])
@@ -203,20 +202,16 @@ def _plain_code(block, at, end):
     found = np.uint64(0)
     place, last = np.uintp(at), np.uintp(end)
     while place < last:
-        word = np.uint64(0)
         if place + np.uintp(8) <= last:
-            for offset in range(8):
-                word |= np.uint64(block[place + np.uintp(offset)]) << np.uint64(8 * offset)
+            eight = word(block, place)
         else:
-            for offset in range(8):
-                filled = place + np.uintp(offset) < last
-                byte = block[place + np.uintp(offset)] if filled else np.uint8(48)
-                word |= np.uint64(byte) << np.uint64(8 * offset)
+            size = np.int64(last - place)
+            eight = few(block, place, size) | (ONES * np.uint64(48) << np.uint64(8 * size))
         # the highest bit of a byte: not ASCII; borrows: less than "("; 0 once the dot or DEL is taken away
-        dot, delete = word ^ (_ONES * np.uint64(46)), word ^ (_ONES * np.uint64(127))
-        found |= word | (word - _ONES * np.uint64(40)) | ((dot - _ONES) & ~dot) | ((delete - _ONES) & ~delete)
+        dot, delete = eight ^ (ONES * np.uint64(46)), eight ^ (ONES * np.uint64(127))
+        found |= eight | (eight - ONES * np.uint64(40)) | ((dot - ONES) & ~dot) | ((delete - ONES) & ~delete)
         place += np.uintp(8)
-    return found & _HIGHS == 0 and not _perhaps_no_value(block, at, end)
+    return found & HIGHS == 0 and not _perhaps_no_value(block, at, end)
 
 
 @compiled(boolean, BYTES, int64, int64)
