@@ -34,9 +34,9 @@ class VaultBatch:
     def create(self) -> None:
         """Make the table."""
         self.conn.execute(
-            sql.SQL("CREATE TABLE {} (place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)").format(
-                self._table
-            )
+            sql.SQL(
+                "CREATE UNLOGGED TABLE {} (place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)"
+            ).format(self._table)
         )
 
     def sealed(self, feed: Feed, persons: pl.DataFrame) -> Copy:
