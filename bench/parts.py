@@ -96,11 +96,12 @@ def run(dsn: str, settings: Settings, package: Package) -> dict[str, list[float]
         vault = VaultBatch(conn, Keyring.from_settings(settings), arrival.arrival_id)
         with conn.transaction():
             _stage(clock, batch, vault, checked, settings)
-            with clock.part("count, look for repeated keys"):
+            with clock.part("count, look for repeated keys, index persons"):
                 batch.find_duplicates()
                 batch.finish()
-        with conn.transaction(), clock.part("attach, put persons into the vault"):
-            vault.merge(arrival.arrival_id)
+                vault.finish()
+        with conn.transaction(), clock.part("attach rows and persons"):
+            vault.attach()
             batch.attach()
         return clock.seconds
 

@@ -17,8 +17,8 @@ from warehouse.wiring import ARGUMENTS, TIMEZONE
     tags=["upkeep", "tier_3"],
     doc_md="""
     ### Daily round
-    **Purpose** Tells which deliveries are missing, merges the landing partitions of closed months, and writes the
-    pages about the data anew.
+    **Purpose** Tells which deliveries are missing, merges the landing partitions of closed months, keeps one record
+    a person in the vault, and writes the pages about the data anew.
     **Wakes** every morning at half past six (Asia/Shanghai).
     **Inputs** the ledger (`ops`). **Outputs** the log of `missing_deliveries` (always to be had from
     `ops.missing_delivery`), the pages in `home/docs`.
@@ -52,6 +52,15 @@ def upkeep() -> None:
             logging.getLogger("airflow.task").info("%s holds what %s partitions held", name, count)
 
     @task
+    def fold_vault() -> None:
+        """The vault keeps one record a person instead of one a delivery."""
+        import logging
+
+        from warehouse import passes
+
+        logging.getLogger("airflow.task").info("persons of %s deliveries folded", passes.fold_vault(Settings()))
+
+    @task
     def refresh_docs() -> None:
         """Data Docs and dbt's documentation."""
         from warehouse import docs
@@ -60,6 +69,7 @@ def upkeep() -> None:
 
     missing_deliveries()
     merge_partitions()
+    fold_vault()
     refresh_docs()
 
 

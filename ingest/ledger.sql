@@ -143,12 +143,42 @@ CREATE TABLE IF NOT EXISTS ops.dbt_result (
     PRIMARY KEY (token, node)
 );
 
-CREATE TABLE IF NOT EXISTS vault.person (
+-- Persons: those that accepted deliveries brought of late, a partition a delivery, which acceptance attaches; and one
+-- record of each person of all deliveries before (``ingest.vault.fold``). What was one table is the second now.
+DO $$
+BEGIN
+    IF (SELECT relkind FROM pg_class WHERE oid = to_regclass('vault.person')) = 'r' THEN
+        ALTER TABLE vault.person RENAME TO folded;
+    END IF;
+END
+$$;
+
+CREATE TABLE IF NOT EXISTS vault.folded (
     person_key uuid PRIMARY KEY,
-    sealed bytea NOT NULL,               -- JSON {cert_type, certno, name, mobile, …} of the latest delivery
+    sealed bytea NOT NULL,               -- JSON {cert_type, certno, name, mobile, …}
     created timestamptz NOT NULL,        -- of the delivery it comes from
     delivery_name text COLLATE "C" NOT NULL
 );
+
+CREATE TABLE IF NOT EXISTS vault.recent (
+    delivery_id integer NOT NULL,
+    place bigint NOT NULL,               -- in its delivery, of whose records of one person the last counts
+    person_key uuid NOT NULL,
+    sealed bytea NOT NULL
+) PARTITION BY LIST (delivery_id);
+
+CREATE INDEX IF NOT EXISTS recent_person_key ON vault.recent (person_key);
+
+-- Of each person the record of the latest delivery (created, name).
+CREATE OR REPLACE VIEW vault.person AS
+SELECT DISTINCT ON (p.person_key) p.person_key, p.sealed, p.created, p.delivery_name
+FROM (
+    SELECT person_key, sealed, created, delivery_name, 0 AS place FROM vault.folded
+    UNION ALL
+    SELECT r.person_key, r.sealed, a.created, a.name, r.place
+    FROM vault.recent AS r INNER JOIN ops.arrival AS a ON r.delivery_id = a.arrival_id
+) AS p
+ORDER BY p.person_key, p.created DESC, p.delivery_name DESC, p.place DESC;
 
 CREATE TABLE IF NOT EXISTS vault.access (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -327,7 +327,7 @@ class _Attempt:
                 return False
             for batch in self.batches.values():
                 batch.finish()
-            self.vault.forget()
+            self.vault.finish()
             self.keyring.forget()
             self._advance("staged", self._totals())
         return True
@@ -431,7 +431,7 @@ class _Attempt:
     def _accept(self, manifest: Manifest) -> None:
         """Everything that acceptance changes, in one transaction."""
         with self.conn.transaction(), _settling(self.conn, self.contracts, manifest):
-            self.vault.merge(self.id)
+            self.vault.attach()
             for name, batch in sorted(self.batches.items()):
                 if any(file.loaded for file in self.files if file.feed.name == name):
                     batch.attach()

@@ -1,4 +1,4 @@
-"""The vault: direct identifiers, sealed, one row a person; opened one person at a time, and written down.
+"""The vault: direct identifiers, sealed, by person; opened one person at a time, and written down.
 
 Besides ``identity``, which makes the person key, this is the only module that sees an identifier and its key together.
 """
@@ -18,15 +18,18 @@ from ingest.copying import Copy
 from ingest.distinct import Seen
 from ingest.identity import Keyring
 
+#: How long a fold may wait for readers. It is done another day where they take longer.
+LOCK_SECONDS = 10
 #: What the sealed record calls a column, whatever its feed calls it.
 _FIELDS = {Kind.CERT_TYPE: "cert_type", Kind.CERTNO: "certno", Kind.NAME: "name", Kind.MOBILE: "mobile"}
 
 
 class VaultBatch:
-    """The persons of one arrival, in a table of its own until the arrival is accepted."""
+    """The persons of one arrival, in a table of its own, which acceptance attaches."""
 
     def __init__(self, conn: psycopg.Connection, keyring: Keyring, arrival_id: int) -> None:
         self.conn, self.keyring = conn, keyring
+        self._arrival_id = arrival_id
         self._table = sql.Identifier("vault", f"batch_{arrival_id}")
         self._place = 0
         self._sealed = Seen()
@@ -35,8 +38,9 @@ class VaultBatch:
         """Make the table."""
         self.conn.execute(
             sql.SQL(
-                "CREATE UNLOGGED TABLE {} (place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)"
-            ).format(self._table)
+                "CREATE TABLE {} (delivery_id integer NOT NULL DEFAULT {id} CHECK (delivery_id = {id}),"
+                " place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)"
+            ).format(self._table, id=sql.Literal(self._arrival_id))
         )
 
     def sealed(self, feed: Feed, persons: pl.DataFrame) -> Copy:
@@ -64,7 +68,7 @@ class VaultBatch:
                     "sealed": pl.Series(sealed, dtype=pl.Binary),
                 }
             ),
-            frozen=True,  # else the merge, which reads the table first, would write every page of it once more
+            frozen=True,
         )
 
     def _new(self, feed: Feed, persons: pl.DataFrame) -> pl.DataFrame:
@@ -74,10 +78,6 @@ class VaultBatch:
         known = persons.hash_rows(seed=crc32(feed.table.encode())).to_numpy()
         every = np.ones(len(known), dtype=np.bool_)
         return persons.filter(pl.Series(self._sealed.fresh(known, np.full(len(known), -1), every)))
-
-    def forget(self) -> None:
-        """Every file has been read: what was remembered of their records is of no more use."""
-        self._sealed = Seen()
 
     def keep_only_landed(self, tables: Sequence[sql.Identifier]) -> None:
         """Drop persons of whom no row is left in the batch tables (their rows repeated a key)."""
@@ -90,33 +90,75 @@ class VaultBatch:
             ).format(self._table, landed)
         )
 
-    def merge(self, arrival_id: int) -> None:
-        """Put the persons into the vault: of each person the record of the latest delivery (created, name) stays.
+    def finish(self) -> None:
+        """Every file has been read: persons can be found by their key from now on."""
+        self._sealed = Seen()
+        self.conn.execute(sql.SQL("CREATE INDEX ON {} (person_key)").format(self._table))
 
-        One delivery at a time: with nobody beside, a new person is simply inserted, at half the cost of ON CONFLICT.
-        """
-        self.conn.execute("LOCK TABLE vault.person IN SHARE ROW EXCLUSIVE MODE")
-        newest = sql.SQL(
-            "(SELECT DISTINCT ON (b.person_key) b.person_key, b.sealed, a.created, a.name"
-            " FROM {} AS b INNER JOIN ops.arrival AS a ON a.arrival_id = %s"
-            " ORDER BY b.person_key, b.place DESC) AS n"
-        ).format(self._table)
-        self.conn.execute(
-            sql.SQL(
-                "UPDATE vault.person AS p SET sealed = n.sealed, created = n.created, delivery_name = n.name"
-                " FROM {} WHERE p.person_key = n.person_key AND (p.created, p.delivery_name) < (n.created, n.name)"
-            ).format(newest),
-            [arrival_id],
-        )
-        self.conn.execute(
-            sql.SQL(
-                "INSERT INTO vault.person (person_key, sealed, created, delivery_name)"
-                " SELECT n.person_key, n.sealed, n.created, n.name FROM {}"
-                " WHERE NOT EXISTS (SELECT FROM vault.person AS p WHERE p.person_key = n.person_key)"
-            ).format(newest),
-            [arrival_id],
-        )
-        self.conn.execute(sql.SQL("DROP TABLE {}").format(self._table))
+    def attach(self) -> None:
+        """Make the persons, if there are any, part of the vault."""
+        if self._place:
+            self.conn.execute(
+                sql.SQL("ALTER TABLE vault.recent ATTACH PARTITION {} FOR VALUES IN ({})").format(
+                    self._table, sql.Literal(self._arrival_id)
+                )
+            )
+
+
+def fold(conn: psycopg.Connection) -> int:
+    """Keep one record of each person, that of the latest delivery, of all deliveries accepted until now.
+
+    Acceptance only attaches what a delivery brought, which costs the same however many persons there are. Here the
+    vault gets smaller again, and a person is looked up in one place. One transaction a delivery.
+
+    Args:
+        conn: Not within a transaction.
+
+    Returns:
+        How many deliveries there were. Where readers do not let go within ``LOCK_SECONDS`` the rest is left for the
+        next time.
+    """
+    with conn.transaction():
+        partitions = conn.execute(
+            "SELECT i.inhrelid::regclass::text, substring(pg_get_expr(c.relpartbound, c.oid) FROM '[0-9]+')::integer"
+            " FROM pg_inherits AS i INNER JOIN pg_class AS c ON i.inhrelid = c.oid"
+            " WHERE i.inhparent = 'vault.recent'::regclass ORDER BY 2"
+        ).fetchall()
+    for done, (table, arrival_id) in enumerate(partitions):
+        try:
+            with conn.transaction():
+                _fold(conn, sql.SQL(table), arrival_id)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            return done
+    return len(partitions)
+
+
+def _fold(conn: psycopg.Connection, table: sql.Composable, arrival_id: int) -> None:
+    conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{LOCK_SECONDS}s")))
+    # With nobody beside, a new person is simply inserted, at half the cost of ON CONFLICT.
+    conn.execute("LOCK TABLE vault.folded IN SHARE ROW EXCLUSIVE MODE")
+    newest = sql.SQL(
+        "(SELECT DISTINCT ON (b.person_key) b.person_key, b.sealed, a.created, a.name"
+        " FROM {} AS b INNER JOIN ops.arrival AS a ON a.arrival_id = %s"
+        " ORDER BY b.person_key, b.place DESC) AS n"
+    ).format(table)
+    conn.execute(
+        sql.SQL(
+            "UPDATE vault.folded AS p SET sealed = n.sealed, created = n.created, delivery_name = n.name"
+            " FROM {} WHERE p.person_key = n.person_key AND (p.created, p.delivery_name) < (n.created, n.name)"
+        ).format(newest),
+        [arrival_id],
+    )
+    conn.execute(
+        sql.SQL(
+            "INSERT INTO vault.folded (person_key, sealed, created, delivery_name)"
+            " SELECT n.person_key, n.sealed, n.created, n.name FROM {}"
+            " WHERE NOT EXISTS (SELECT FROM vault.folded AS p WHERE p.person_key = n.person_key)"
+        ).format(newest),
+        [arrival_id],
+    )
+    conn.execute(sql.SQL("ALTER TABLE vault.recent DETACH PARTITION {}").format(table))
+    conn.execute(sql.SQL("DROP TABLE {}").format(table))
 
 
 def open_person(conn: psycopg.Connection, keyring: Keyring, person_key: str, reason: str) -> dict[str, Any] | None:

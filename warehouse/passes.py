@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from ingest import contracts, database, load, partitions
+from ingest import contracts, database, load, partitions, vault
 from ingest.errors import Finding, WarehouseError
 from ingest.identity import Keyring, ensure_fingerprint
 from ingest.load import Arrival, GateRequest, Outcome
@@ -105,6 +105,12 @@ def merge_partitions(settings: Settings) -> dict[str, int]:
     """Let the deliveries of closed months share partitions; returns of how many each new one was made."""
     with opened(settings) as conn:
         return partitions.merge(conn, contracts.load())
+
+
+def fold_vault(settings: Settings) -> int:
+    """Keep one record a person in the vault; returns of how many deliveries the persons were put together."""
+    with opened(settings) as conn:
+        return vault.fold(conn)
 
 
 # --- building --------------------------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def test_a_month_is_asked_for_as_a_month(dag: Any) -> None:
 @pytest.mark.parametrize("dag", ["upkeep"], indirect=True)
 def test_upkeep_comes_daily(dag: Any) -> None:
     assert dag.timetable.expression == "30 6 * * *"
-    assert set(dag.task_ids) == {"missing_deliveries", "merge_partitions", "refresh_docs"}
+    assert set(dag.task_ids) == {"missing_deliveries", "merge_partitions", "fold_vault", "refresh_docs"}
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,66 @@ def test_the_vault_keeps_the_record_of_the_latest_delivery(warehouse, load_inbox
     assert name_in_vault() == "丙"
 
 
+def test_of_several_records_in_one_delivery_the_vault_keeps_the_last(warehouse, load_inbox, inbox, keyring):
+    write(
+        inbox, "t", {"enrolment": [enrolment(1, name="乙"), enrolment(2), enrolment(1, enrolment_id="E3", name="丙")]}
+    )
+    load_inbox(inbox)
+    (key,) = warehouse.execute("SELECT person_key FROM landing.training_enrolment WHERE enrolment_id = 'E1'").fetchone()
+    for _ in range(2):
+        assert warehouse.execute("SELECT count(*) FROM vault.person").fetchone() == (2,)
+        assert vault.open_person(warehouse, keyring, key, "test")["name"] == "丙"
+        vault.fold(warehouse)
+
+
+def vault_of(warehouse: psycopg.Connection) -> list[Any]:
+    return warehouse.execute(
+        "SELECT person_key, sealed, created, delivery_name FROM vault.person ORDER BY person_key"
+    ).fetchall()
+
+
+def test_folding_changes_nothing_that_is_seen(warehouse, load_inbox, inbox):
+    names = []
+    for half in ((("b", 1, range(3, 9)), ("a", 3, range(5))), (("d", 4, range(8, 12)), ("c", 2, range(7)))):
+        for name, day, numbers in half:
+            rows = [enrolment(n, name=f"{name}{n}") for n in numbers]
+            write(inbox, name, {"enrolment": rows}, created=f"2026-08-0{day}T00:00:00Z")
+            names.append(name)
+        load_inbox(inbox, order=names)
+        before = vault_of(warehouse)
+        assert vault.fold(warehouse) == 2
+        assert vault_of(warehouse) == before
+    assert {name for *_, name in before} == {"a", "b", "c", "d"}
+    assert vault.fold(warehouse) == 0
+    assert warehouse.execute("SELECT count(*) FROM vault.folded").fetchone() == (12,)
+    assert batches.leftovers(warehouse) == []
+
+
+def test_a_fold_waits_for_no_reader_longer_than_it_may(warehouse, load_inbox, inbox, database_dsn, monkeypatch):
+    monkeypatch.setattr(vault, "LOCK_SECONDS", 1)
+    write(inbox, "a", {"enrolment": [enrolment(1)]})
+    load_inbox(inbox)
+    before = vault_of(warehouse)
+    with psycopg.connect(database_dsn) as reader:
+        reader.execute("SELECT FROM vault.recent")
+        assert vault.fold(warehouse) == 0
+    assert vault_of(warehouse) == before
+    assert vault.fold(warehouse) == 1
+
+
+def test_a_vault_of_one_table_is_carried_over(warehouse, load_inbox, inbox, keyring):
+    write(inbox, "a", {"enrolment": [enrolment(1, name="乙")]})
+    load_inbox(inbox)
+    vault.fold(warehouse)
+    warehouse.execute("DROP VIEW vault.person")
+    warehouse.execute("ALTER TABLE vault.folded RENAME TO person")
+    warehouse.execute("DROP TABLE vault.recent")
+    warehouse.execute("DELETE FROM ops.setting WHERE name = 'schema'")
+    database.migrate(warehouse, contracts.load())
+    ((key, *_),) = vault_of(warehouse)
+    assert vault.open_person(warehouse, keyring, key, "test")["name"] == "乙"
+
+
 def test_a_delivery_of_several_feeds_is_one(warehouse, load_inbox, inbox):
     good, bad = [organisation("A1")], [member(1, joined_on="never"), member(2)]
     write(inbox, "m", {"organisation": good, "member": bad}, source="membership", mode="snapshot")
