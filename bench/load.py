@@ -171,7 +171,7 @@ def ours(dsn: str, home: Path, package: Package, with_gate: bool) -> dict[str, A
             peak = max(peak, sum(one.memory_info().rss for one in tree))
         except psutil.NoSuchProcess:
             pass
-        time.sleep(0.02)
+        time.sleep(0.1)
     assert child.stdout is not None
     result: dict[str, Any] = json.loads(child.stdout.read().splitlines()[-1])
     assert result["status"] == "accepted", result

@@ -22,6 +22,7 @@ class Distinct:
     def _room(self, count: int, size: int) -> None:
         self._slots = np.zeros(2 * count, dtype=np.int32)
         self._bounds = np.zeros(count + 1, dtype=np.int64)
+        self._words = np.empty(count, dtype=np.uint64)
         self._kept = np.empty(size, dtype=np.uint8)
 
     def numbers(self, block: Block, starts: Places, ends: Places) -> Integers:
@@ -30,7 +31,7 @@ class Distinct:
         row = 0
         while True:
             row, self.count = number_texts(
-                block, starts, ends, row, self._slots, self._bounds, self._kept, self.count, found
+                block, starts, ends, row, self._slots, self._bounds, self._words, self._kept, self.count, found
             )
             if row == len(starts):
                 return found
@@ -41,7 +42,8 @@ class Distinct:
         kept, bounds = self._kept, self._bounds[: self.count + 1].astype(np.int32)
         self._room(2 * (len(self._bounds) - 1), 2 * len(kept) + size)
         again = np.empty(self.count, dtype=np.int64)
-        number_texts(kept, bounds[:-1], bounds[1:], 0, self._slots, self._bounds, self._kept, 0, again)
+        pieces = kept, bounds[:-1], bounds[1:]
+        number_texts(*pieces, 0, self._slots, self._bounds, self._words, self._kept, 0, again)
 
     @property
     def size(self) -> int:

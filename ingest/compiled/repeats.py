@@ -5,7 +5,7 @@
 
 import numba
 import numpy as np
-from numba import int32, int64, uint8, uint64
+from numba import boolean, int32, int64, uint8, uint64
 
 from ingest.compiled import BYTES, HASHES, INTEGERS, PLACES, compiled
 from ingest.compiled.words import few, word
@@ -50,8 +50,20 @@ def add_numbers(values, nothing, seed, states):
             states[row] += stirred(seed, np.uint64(values[row]))
 
 
-@compiled(_TWO, BYTES, PLACES, PLACES, int64, int32[::1], int64[::1], uint8[::1], int64, int64[::1])
-def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
+@compiled(boolean, uint8[::1], int64, BYTES, int64, int64, inline="always")
+def _same(kept, begin, block, at, size):
+    """Whether two pieces of ``size`` bytes are equal from their ninth byte on."""
+    equal = True
+    for offset in range(8, size):
+        equal = equal and kept[np.uintp(begin + offset)] == block[np.uintp(at + offset)]
+    return equal
+
+
+@compiled(
+    _TWO,
+    *(BYTES, PLACES, PLACES, int64, int32[::1], int64[::1], uint64[::1], uint8[::1], int64, int64[::1]),
+)
+def number_texts(block, starts, ends, row, slots, bounds, words, kept, count, numbers):
     """Number the texts of a column from ``row`` on, until there is no room for a new one.
 
     Args:
@@ -61,6 +73,7 @@ def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
         row: Where to begin.
         slots: (a power of two) 1 + the number of the text kept there, 0 where there is none.
         bounds: Where the kept texts begin and end: the text of number n lies in ``bounds[n]`` to ``bounds[n + 1]``.
+        words: The first eight bytes of each: most texts have no more.
         kept: Their bytes.
         count: How many there are.
         numbers: Takes the numbers.
@@ -69,33 +82,25 @@ def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
         The row it came to, and how many texts are kept then.
     """
     mask = np.uint64(slots.size - 1)
-    last = -1
+    last, last_word, last_size = 0, np.uint64(0), -1
     while row < starts.size:
         at, end = np.int64(starts[row]), np.int64(ends[row])
         size = end - at
-        if last >= 0 and bounds[last + 1] - bounds[last] == size:  # often the same as the one before
-            place = bounds[last]
-            same = True
-            for offset in range(size):
-                same = same and kept[np.uintp(place + offset)] == block[np.uintp(at + offset)]
-            if same:
-                numbers[row] = last
-                row += 1
-                continue
-        slot = text_hash(block, at, end, np.uint64(0)) & mask
+        first = word(block, np.uintp(at)) if size >= 8 else few(block, np.uintp(at), size)
+        if size == last_size and first == last_word and _same(kept, bounds[last], block, at, size):
+            numbers[row] = last  # often the same as the one before
+            row += 1
+            continue
+        hashed = stirred(np.uint64(size), first) if size <= 8 else text_hash(block, at, end, np.uint64(0))
+        slot = hashed & mask
         found = -1
         while slots[slot] != 0:
             candidate = slots[slot] - 1
             begin = bounds[candidate]
-            if bounds[candidate + 1] - begin == size:
-                same = True
-                for offset in range(size):
-                    if kept[np.uintp(begin + offset)] != block[np.uintp(at + offset)]:
-                        same = False
-                        break
-                if same:
-                    found = candidate
-                    break
+            fits = words[candidate] == first and bounds[candidate + 1] - begin == size
+            if fits and _same(kept, begin, block, at, size):
+                found = candidate
+                break
             slot = (slot + np.uint64(1)) & mask
         if found < 0:
             begin = bounds[count]
@@ -104,10 +109,12 @@ def number_texts(block, starts, ends, row, slots, bounds, kept, count, numbers):
             for offset in range(size):
                 kept[begin + offset] = block[at + offset]
             slots[slot] = count + 1
+            words[count] = first
             found = count
             count += 1
             bounds[count] = begin + size
-        numbers[row] = last = found
+        numbers[row] = found
+        last, last_word, last_size = found, first, size
         row += 1
     return row, count
 
