@@ -13,7 +13,7 @@ import numpy as np
 from numba import boolean, int64, uint8, uint64
 
 from ingest.compiled import BYTES, INTEGERS, NULL, PLACES, compiled
-from ingest.compiled.repeats import text_hash
+from ingest.compiled.repeats import stirred, text_hash
 from ingest.compiled.words import HIGHS, ONES, few, word
 
 _SPANS = (BYTES, PLACES, PLACES)
@@ -196,22 +196,31 @@ _SUSPECT = (_BYTES < 0x28) | np.isin(_BYTES, [0x7F, 0xC2, 0xE2, 0xE3, 0xEF])
 _NOT_PLAIN = (_BYTES < 0x28) | (_BYTES > 0x7E) | (_BYTES == 46)
 
 
-@compiled(boolean, BYTES, int64, int64)
-def _plain_code(block, at, end):
-    """Whether a code or number is ASCII without blanks, quotes and dots, and certainly a value."""
-    found = np.uint64(0)
+@compiled(uint64, uint64, inline="always")
+def _not_plain(eight):
+    """Whether one of eight bytes of a code is not ASCII, a blank, a quote or a dot: the highest bit of some byte."""
+    # the highest bit of a byte: not ASCII; borrows: less than "("; 0 once the dot or DEL is taken away
+    dot, delete = eight ^ (ONES * np.uint64(46)), eight ^ (ONES * np.uint64(127))
+    return (eight | (eight - ONES * np.uint64(40)) | ((dot - ONES) & ~dot) | ((delete - ONES) & ~delete)) & HIGHS
+
+
+@compiled(numba.types.UniTuple(uint64, 2), BYTES, int64, int64, uint64, inline="always")
+def _code(block, at, end, seed):
+    """What ``text_hash`` makes of a code or number, and not 0 where it is not plain; both in one reading."""
+    state = stirred(seed, np.uint64(end - at))
+    odd = np.uint64(0)
     place, last = np.uintp(at), np.uintp(end)
-    while place < last:
-        if place + np.uintp(8) <= last:
-            eight = word(block, place)
-        else:
-            size = np.int64(last - place)
-            eight = few(block, place, size) | (ONES * np.uint64(48) << np.uint64(8 * size))
-        # the highest bit of a byte: not ASCII; borrows: less than "("; 0 once the dot or DEL is taken away
-        dot, delete = eight ^ (ONES * np.uint64(46)), eight ^ (ONES * np.uint64(127))
-        found |= eight | (eight - ONES * np.uint64(40)) | ((dot - ONES) & ~dot) | ((delete - ONES) & ~delete)
+    while place + np.uintp(8) <= last:
+        eight = word(block, place)
+        state = stirred(state, eight)
+        odd |= _not_plain(eight)
         place += np.uintp(8)
-    return found & HIGHS == 0 and not _perhaps_no_value(block, at, end)
+    if place < last:
+        size = np.int64(last - place)
+        eight = few(block, place, size)
+        state = stirred(state, eight)
+        odd |= _not_plain(eight | (ONES * np.uint64(48) << np.uint64(8 * size)))
+    return state, odd
 
 
 @compiled(boolean, BYTES, int64, int64)
@@ -238,13 +247,16 @@ def texts(block, starts, ends, kind, shortest, longest, seed, hashes, odd):
         hashes[row] = 0
         if at == end:
             continue
-        hashes[row] = text_hash(block, at, end, seed)
         if kind == CODE:
-            fine = _plain_code(block, at, end)
-        elif kind == NAME:
-            fine = _plain_name(block, at, end)
+            hashed, wrong = _code(block, at, end, seed)
+            fine = wrong == 0 and not _perhaps_no_value(block, at, end)
         else:
-            fine = not _odd_ends(block, at, end) and not _perhaps_no_value(block, at, end)
+            hashed = text_hash(block, at, end, seed)
+            if kind == NAME:
+                fine = _plain_name(block, at, end)
+            else:
+                fine = not _odd_ends(block, at, end) and not _perhaps_no_value(block, at, end)
+        hashes[row] = hashed
         size = end - at
         if size > longest or shortest > 0:
             size = 0  # of characters, not of bytes

@@ -156,8 +156,8 @@ class _Source:
             return
         ends = pa.py_buffer(np.array([0, len(data)], dtype=np.int64))
         try:
-            pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(data)]).cast(pa.large_string())
-        except pa.ArrowInvalid:
+            pl.Series(pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(data)])).cast(pl.String)
+        except pl.exceptions.ComputeError:  # not saying where
             self.text(bytes(data))
 
 
