@@ -53,6 +53,8 @@ def split(block, final, delimiter, quote, width, longest, bounds, starts, ends, 
     eight = np.uintp(8)
     delimiters = np.uint64(delimiter) * ONES
     at = np.uintp(0)
+    seen = np.uintp(0)  # how far marks have been looked for,
+    marks = np.uint64(0)  # and those of the last eight bytes: the lowest bit of each byte
     fit = 0
     others = 0
     line = 0
@@ -107,21 +109,24 @@ def split(block, final, delimiter, quote, width, longest, bounds, starts, ends, 
                     break
             else:
                 while i < size:
-                    while i + eight <= size:  # eight bytes at a time, as long as none of them can matter
+                    if i >= seen and i + eight <= size:  # eight bytes at a time: which of them may matter
                         some = word(block, i)
                         other = some ^ delimiters
                         marks = ~(((other & _LOW) + _LOW) | other | _LOW) | (
                             ~(((some & _LOW) + _OVER_CR) | some) & ~_LOW
                         )
-                        if marks != 0:
-                            marks >>= np.uint64(7)
-                            before = (marks & (~marks + np.uint64(1))) - np.uint64(1)  # all bits before the first
-                            i += np.uintp((before & ONES) * ONES >> np.uint64(56))  # one of each byte, added up
-                            break
-                        i += eight
-                    else:
-                        if i >= size:
-                            break
+                        marks >>= np.uint64(7)
+                        seen = i + eight
+                    if i < seen:
+                        if marks == 0:
+                            i = seen
+                            continue
+                        before = (marks & (~marks + np.uint64(1))) - np.uint64(1)  # all bits before the first
+                        marks &= marks - np.uint64(1)
+                        place = seen - eight + np.uintp((before & ONES) * ONES >> np.uint64(56))  # one a byte, added up
+                        if place < i:
+                            continue
+                        i = place
                     byte = block[i]
                     if byte == delimiter or byte == LF or byte == CR:
                         break
