@@ -118,25 +118,32 @@ def fold(conn: psycopg.Connection) -> int:
         How many deliveries there were. Where readers do not let go within ``LOCK_SECONDS`` the rest is left for the
         next time.
     """
+    done = 0
+    try:
+        while _fold_one(conn):
+            done += 1
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+        pass
+    return done
+
+
+def _fold_one(conn: psycopg.Connection) -> bool:
+    """Fold the persons of the first delivery there is; False where there is none."""
     with conn.transaction():
-        partitions = conn.execute(
+        conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{LOCK_SECONDS}s")))
+        # One at a time. With nobody beside, a new person is simply inserted, at half the cost of ON CONFLICT.
+        conn.execute("LOCK TABLE vault.folded IN SHARE ROW EXCLUSIVE MODE")
+        first = conn.execute(
             "SELECT i.inhrelid::regclass::text, substring(pg_get_expr(c.relpartbound, c.oid) FROM '[0-9]+')::integer"
             " FROM pg_inherits AS i INNER JOIN pg_class AS c ON i.inhrelid = c.oid"
-            " WHERE i.inhparent = 'vault.recent'::regclass ORDER BY 2"
-        ).fetchall()
-    for done, (table, arrival_id) in enumerate(partitions):
-        try:
-            with conn.transaction():
-                _fold(conn, sql.SQL(table), arrival_id)
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-            return done
-    return len(partitions)
+            " WHERE i.inhparent = 'vault.recent'::regclass ORDER BY 2 LIMIT 1"
+        ).fetchone()
+        if first is not None:
+            _fold(conn, sql.SQL(first[0]), first[1])
+        return first is not None
 
 
 def _fold(conn: psycopg.Connection, table: sql.Composable, arrival_id: int) -> None:
-    conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{LOCK_SECONDS}s")))
-    # With nobody beside, a new person is simply inserted, at half the cost of ON CONFLICT.
-    conn.execute("LOCK TABLE vault.folded IN SHARE ROW EXCLUSIVE MODE")
     newest = sql.SQL(
         "(SELECT DISTINCT ON (b.person_key) b.person_key, b.sealed, a.created, a.name"
         " FROM {} AS b INNER JOIN ops.arrival AS a ON a.arrival_id = %s"

@@ -185,6 +185,16 @@ def test_a_fold_waits_for_no_reader_longer_than_it_may(warehouse, load_inbox, in
     assert vault.fold(warehouse) == 1
 
 
+def test_two_folds_at_once_share_the_work(warehouse, load_inbox, inbox, database_dsn):
+    for name in "abcd":
+        write(inbox, name, {"enrolment": [enrolment(n, name=name) for n in range(3)]})
+    load_inbox(inbox)
+    before = vault_of(warehouse)
+    with database.connect(database_dsn) as one, database.connect(database_dsn) as two, ThreadPoolExecutor() as pool:
+        assert sum(pool.map(vault.fold, (one, two))) == 4
+    assert vault_of(warehouse) == before
+
+
 def test_a_vault_of_one_table_is_carried_over(warehouse, load_inbox, inbox, keyring):
     write(inbox, "a", {"enrolment": [enrolment(1, name="乙")]})
     load_inbox(inbox)
