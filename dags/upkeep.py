@@ -1,4 +1,4 @@
-"""The daily round: what has not come, fewer partitions, and the pages about the data."""
+"""The daily round: what has not come, fewer partitions, a smaller vault, and the pages about the data."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ from warehouse.wiring import ARGUMENTS, TIMEZONE
     """,
 )
 def upkeep() -> None:
-    """Missing deliveries; partitions; pages."""
+    """Missing deliveries; partitions; vault; pages."""
 
     @task
     def missing_deliveries() -> None:

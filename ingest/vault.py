@@ -49,7 +49,7 @@ class VaultBatch:
         Args:
             feed: Where they come from.
             persons: ``person_key`` and the feed's personal columns, text. A record that this delivery has brought
-                before is passed over (or sealed twice, where that is forgotten: the merge sorts it out).
+                before is passed over (or sealed twice, where that is forgotten: of equal records either may count).
         """
         fresh = self._new(feed, persons)
         if fresh.is_empty():
@@ -144,6 +144,7 @@ def _fold_one(conn: psycopg.Connection) -> bool:
 
 
 def _fold(conn: psycopg.Connection, table: sql.Composable, arrival_id: int) -> None:
+    conn.execute(sql.SQL("ANALYZE {}").format(table))
     newest = sql.SQL(
         "(SELECT DISTINCT ON (b.person_key) b.person_key, b.sealed, a.created, a.name"
         " FROM {} AS b INNER JOIN ops.arrival AS a ON a.arrival_id = %s"

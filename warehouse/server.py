@@ -263,7 +263,7 @@ def _write_conf(layout: Layout, state: dict[str, object]) -> None:
         "wal_level": ("minimal", "no replica hangs on this server"),
         "max_wal_senders": (0, "required by wal_level = minimal"),
         "max_wal_size": ("4GB", "bulk loads should not force a checkpoint every few seconds"),
-        "wal_buffers": ("64MB", "a transaction that writes much (persons into the vault) need not wait for the disk"),
+        "wal_buffers": ("64MB", "a transaction that writes much (a fold of the vault) need not wait for the disk"),
         "checkpoint_timeout": ("15min", "fewer full-page images; recovery stays short"),
         "shared_buffers": (f"{min(512, memory // mib // 8)}MB", "the marts stay in memory"),
         "effective_cache_size": (f"{memory // mib // 2}MB", "what the OS caches besides, for the planner"),

@@ -185,6 +185,19 @@ def test_a_fold_waits_for_no_reader_longer_than_it_may(warehouse, load_inbox, in
     assert vault.fold(warehouse) == 1
 
 
+def test_nobody_is_opened_by_an_old_snapshot(warehouse, load_inbox, inbox):
+    """A fold beside it would make the person disappear, or an older record come back."""
+    write(inbox, "a", {"enrolment": [enrolment(1)]})
+    load_inbox(inbox)
+    ((key, *_),) = vault_of(warehouse)
+    (asked,) = warehouse.execute("SELECT vault.ask_for_person(%s, 'case 7')", [key]).fetchone()
+    with warehouse.transaction(force_rollback=True):
+        warehouse.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with pytest.raises(psycopg.errors.RaiseException, match="read committed"):
+            warehouse.execute("SELECT vault.open_person(%s)", [asked])
+    assert warehouse.execute("SELECT vault.open_person(%s) IS NOT NULL", [asked]).fetchone() == (True,)
+
+
 def test_two_folds_at_once_share_the_work(warehouse, load_inbox, inbox, database_dsn):
     for name in "abcd":
         write(inbox, name, {"enrolment": [enrolment(n, name=name) for n in range(3)]})

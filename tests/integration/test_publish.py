@@ -152,6 +152,8 @@ def test_who_may_read_what(conn: psycopg.Connection) -> None:
         ("caseworker", "SELECT * FROM marts.alpha", True),
         ("caseworker", "SELECT * FROM core.gamma", True),
         ("caseworker", "SELECT * FROM vault.person", False),
+        ("caseworker", "SELECT * FROM vault.recent", False),
+        ("caseworker", "SELECT * FROM vault.folded", False),
         ("caseworker", "SELECT * FROM vault.access", False),
         ("caseworker", "SELECT vault.ask_for_person(gen_random_uuid(), 'case 7')", True),
     ):
