@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 
 import psycopg
@@ -14,6 +16,10 @@ from ingest.settings import Settings
 
 #: What our own connections call themselves.
 APPLICATION = "warehouse"
+#: How long the daily round may wait for readers. It does another day what would take longer.
+LOCK_SECONDS = 10
+#: What ends such a wait.
+NOT_NOW = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 #: Advisory lock of whoever changes the schema.
 _MIGRATION = 7_301_001
 #: A statement ends at a semicolon that stands neither in a comment, nor in quotes, nor in a function's body.
@@ -40,6 +46,14 @@ def connect(dsn: str, **options: object) -> psycopg.Connection:
         raise WarehouseError(
             "The connection string (WAREHOUSE_DSN) cannot be read: write postgresql://user:password@host:5432/database."
         ) from None
+
+
+@contextmanager
+def patient(conn: psycopg.Connection) -> Iterator[None]:
+    """A transaction that waits for any lock ``LOCK_SECONDS`` at most; ``NOT_NOW`` is raised where that is too short."""
+    with conn.transaction():
+        conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{LOCK_SECONDS}s")))
+        yield
 
 
 def migrate(conn: psycopg.Connection, contracts: Contracts) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -40,20 +39,10 @@ class Fields:
         place = 2 * self.places[column]
         return self.bounds[place, : self.height], self.bounds[place + 1, : self.height]
 
-    def texts(self, column: str, rows: Integers | None = None) -> pl.Series:
-        """The texts of a column; those of some rows only, where they are named."""
-        return pl.Series(column, self._array(column, rows))
-
-    def frame(self, columns: Iterable[str], rows: Integers | None = None) -> pa.RecordBatch:
+    def frame(self, columns: Iterable[str]) -> pa.RecordBatch:
         """The texts of some columns."""
         names = list(columns)
-        return pa.RecordBatch.from_arrays([self._array(name, rows) for name in names], names)
-
-    def _array(self, column: str, rows: Integers | None) -> pa.Array:
-        starts, ends = self.span(column)
-        if rows is not None:
-            starts, ends = starts[rows], ends[rows]
-        return text_array(self.block, starts, ends)
+        return pa.RecordBatch.from_arrays([text_array(self.block, *self.span(name)) for name in names], names)
 
 
 def text_array(block: Block, starts: Places, ends: Places) -> pa.Array:

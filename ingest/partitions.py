@@ -11,11 +11,10 @@ from psycopg import sql
 
 from ingest import landing
 from ingest.contracts.model import Contracts
+from ingest.database import NOT_NOW, patient
 
 #: The newest months are left alone: deliveries of them still come, and each would mean copying the month again.
 OPEN_MONTHS = 3
-#: How long a merge may wait for readers. It is done another day where they take longer.
-LOCK_SECONDS = 10
 
 _CLOSED = """
     SELECT
@@ -51,7 +50,7 @@ def merge(conn: psycopg.Connection, contracts: Contracts, open_months: int = OPE
 
     Returns:
         How many partitions each merged one was made of. A month whose readers do not let go within
-        ``LOCK_SECONDS`` is left for the next time.
+        ``database.LOCK_SECONDS`` is left for the next time.
     """
     merged = {}
     for table in landing.layout(contracts):
@@ -61,9 +60,9 @@ def merge(conn: psycopg.Connection, contracts: Contracts, open_months: int = OPE
             ).fetchall()
         for month, partitions, ids in closed:
             try:
-                with conn.transaction():
+                with patient(conn):
                     merged[_merge(conn, table, month, partitions, ids)] = len(partitions)
-            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            except NOT_NOW:
                 continue
     return merged
 
@@ -76,7 +75,6 @@ def _merge(conn: psycopg.Connection, table: str, month: str, partitions: list[st
     # not a name that the batch of an arrival may have; the last number makes room for a month that is merged again
     name = f"{table}_{month}_n{numbers[-1]}"
     new = sql.Identifier(landing.SCHEMA, name)
-    conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{LOCK_SECONDS}s")))
     conn.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(new, parent))
     for partition in partitions:
         conn.execute(

@@ -309,11 +309,11 @@ class Plainly:
         keys = kept.take(found, axis=0, mode="clip")
         others = np.flatnonzero(~resident & ~odd)
         if len(others):
-            for place in np.unique(which[others]).tolist():
-                rows = others[which[others] == place]
-                of_class = types[place] or ""
-                starts, ends = (places[rows] for places in fields.span(number.name))
-                keys[rows] = self.keyring.of_others(of_class, fields.block, starts, ends)
+            starts, ends = fields.span(number.name)
+            for kind_number in np.unique(which[others]).tolist():
+                rows = others[which[others] == kind_number]
+                of_class = types[kind_number] or ""
+                keys[rows] = self.keyring.of_others(of_class, fields.block, starts[rows], ends[rows])
             men[others] = told[others]
             years[others] = _years(born[others])
         place = np.where(men == 1, 0, 1).astype(np.int32)

@@ -15,11 +15,10 @@ from psycopg import sql
 
 from ingest.contracts.model import Feed, Kind
 from ingest.copying import Copy
+from ingest.database import NOT_NOW, patient
 from ingest.distinct import Seen
 from ingest.identity import Keyring
 
-#: How long a fold may wait for readers. It is done another day where they take longer.
-LOCK_SECONDS = 10
 #: What the sealed record calls a column, whatever its feed calls it.
 _FIELDS = {Kind.CERT_TYPE: "cert_type", Kind.CERTNO: "certno", Kind.NAME: "name", Kind.MOBILE: "mobile"}
 
@@ -115,22 +114,21 @@ def fold(conn: psycopg.Connection) -> int:
         conn: Not within a transaction.
 
     Returns:
-        How many deliveries there were. Where readers do not let go within ``LOCK_SECONDS`` the rest is left for the
-        next time.
+        How many deliveries there were. Where readers do not let go within ``database.LOCK_SECONDS`` the rest is left
+        for the next time.
     """
     done = 0
     try:
         while _fold_one(conn):
             done += 1
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+    except NOT_NOW:
         pass
     return done
 
 
 def _fold_one(conn: psycopg.Connection) -> bool:
     """Fold the persons of the first delivery there is; False where there is none."""
-    with conn.transaction():
-        conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{LOCK_SECONDS}s")))
+    with patient(conn):
         # One at a time. With nobody beside, a new person is simply inserted, at half the cost of ON CONFLICT.
         conn.execute("LOCK TABLE vault.folded IN SHARE ROW EXCLUSIVE MODE")
         first = conn.execute(

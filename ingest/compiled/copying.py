@@ -55,7 +55,7 @@ def put_texts(block, starts, ends, out, at):
         to += 4
         at[row] = to + size
         while size >= 8:
-            put(out, np.uintp(to), word(block, np.uintp(begin)), 8)
+            put(out, np.uintp(to), word(block, np.uintp(begin)))
             begin += 8
             to += 8
             size -= 8

@@ -33,8 +33,8 @@ def few(block, at, size):
     return found
 
 
-@compiled(numba.void, uint8[::1], uintp, uint64, int64, inline="always")
-def put(out, at, found, size):
-    """Write the first ``size`` bytes of a number."""
-    for place in range(size):
+@compiled(numba.void, uint8[::1], uintp, uint64, inline="always")
+def put(out, at, found):
+    """Write eight bytes."""
+    for place in range(8):
         out[at + np.uintp(place)] = (found >> np.uint64(8 * place)) & np.uint64(0xFF)

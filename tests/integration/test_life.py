@@ -174,7 +174,7 @@ def test_folding_changes_nothing_that_is_seen(warehouse, load_inbox, inbox):
 
 
 def test_a_fold_waits_for_no_reader_longer_than_it_may(warehouse, load_inbox, inbox, database_dsn, monkeypatch):
-    monkeypatch.setattr(vault, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(database, "LOCK_SECONDS", 1)
     write(inbox, "a", {"enrolment": [enrolment(1)]})
     load_inbox(inbox)
     before = vault_of(warehouse)

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from ingest import contracts, load, partitions
+from ingest import contracts, database, load, partitions
 from tests import packages
 from tests.packages import enrolment
 
@@ -57,7 +57,7 @@ def test_a_late_delivery_joins_its_month(warehouse, inbox, load_inbox):
 
 
 def test_a_month_that_is_read_is_left_for_another_day(warehouse, inbox, database_dsn, monkeypatch):
-    monkeypatch.setattr(partitions, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.2)
     with psycopg.connect(database_dsn) as reader:
         reader.execute("SELECT count(*) FROM landing.training_enrolment")
         assert partitions.merge(warehouse, contracts.load()) == {}

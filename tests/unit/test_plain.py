@@ -257,11 +257,37 @@ def test_what_is_collected_is_told_so_that_it_can_be_asked_for_in_time(tmp_path:
 def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same() -> None:
     code = "import numpy; from ingest.compiled.columns import rising; a = numpy.array([0], dtype=numpy.int32);"
     code += "print(rising(numpy.zeros(1, dtype=numpy.uint8), a, a + numpy.int32(1)))"
-    nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "numba.core.caching._ZipCacheLocator"}  # our source lies in no zip
+    nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "numba.core.caching.ZipCacheLocator"}  # our source lies in no zip
     told = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | nowhere, capture_output=True, text=True, check=True
     )
     assert told.stdout == "True\n"
+
+
+def test_a_loop_is_compiled_anew_when_one_that_it_has_built_in_changes(tmp_path: Path) -> None:
+    package = tmp_path / "ingest" / "compiled"
+    package.mkdir(parents=True)
+    (tmp_path / "ingest" / "__init__.py").touch()
+    for name in ("__init__", "words", "copying"):
+        source = Path(values.__file__).with_name(f"{name}.py")
+        (package / source.name).write_text(source.read_text())
+    code = "import numpy as np; from ingest.compiled.copying import put_texts; out = np.zeros(12, dtype=np.uint8);"
+    code += "place = np.zeros(1, dtype=np.int32); block = np.frombuffer(b'abcdefgh', dtype=np.uint8);"
+    code += "put_texts(block, place, place + np.int32(8), out, np.zeros(1, dtype=np.int64)); print(out[4:].tobytes())"
+
+    def written_by_it() -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    assert written_by_it() == "b'abcdefgh'"
+    words = package / "words.py"
+    changed = words.read_text().replace("out[at + np.uintp(place)] = (found", "out[at + np.uintp(place)] = 65 | (found")
+    assert changed != words.read_text()
+    words.write_text(changed)
+    assert written_by_it() != "b'abcdefgh'"
 
 
 def test_a_record_is_told_once_and_again_when_it_changed(tmp_path: Path) -> None:
