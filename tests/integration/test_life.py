@@ -139,14 +139,19 @@ def test_the_vault_keeps_the_record_of_the_latest_delivery(warehouse, load_inbox
 
 
 def test_of_several_records_in_one_delivery_the_vault_keeps_the_last(warehouse, load_inbox, inbox, keyring):
-    write(
-        inbox, "t", {"enrolment": [enrolment(1, name="乙"), enrolment(2), enrolment(1, enrolment_id="E3", name="丙")]}
-    )
+    numbers = range(20)
+    common = {"skill_level": "3", "issued_on": "2025-01-02", "status": "1"}
+    certificates = [
+        {"certificate_no": f"Y{n:021}", **packages.person(n), "name": f"丙{n}", **common} for n in reversed(numbers)
+    ]
+    enrolments = [enrolment(n, name=f"乙{n}") for n in numbers]
+    write(inbox, "t", {"enrolment": enrolments, "certificate": certificates})
     load_inbox(inbox)
-    (key,) = warehouse.execute("SELECT person_key FROM landing.training_enrolment WHERE enrolment_id = 'E1'").fetchone()
+    assert warehouse.execute("SELECT count(*) FROM vault.recent").fetchone() == (40,)
     for _ in range(2):
-        assert warehouse.execute("SELECT count(*) FROM vault.person").fetchone() == (2,)
-        assert vault.open_person(warehouse, keyring, key, "test")["name"] == "丙"
+        keys = [key for key, *_ in vault_of(warehouse)]
+        names = {vault.open_person(warehouse, keyring, key, "test")["name"] for key in keys}
+        assert names == {f"丙{n}" for n in numbers}
         vault.fold(warehouse)
 
 
