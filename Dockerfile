@@ -26,7 +26,7 @@ COPY dbt_project ./dbt_project
 COPY dags ./dags
 RUN .venv/bin/uv pip install --no-cache --quiet --no-deps --no-build-isolation --editable .
 
-# The loops of ingest/compiled are compiled once, for any processor of this kind, and kept.
+# The loops of ingest/kernels are compiled once, for any processor of this kind, and kept.
 ENV NUMBA_CACHE_DIR=/opt/warehouse/.compiled NUMBA_CPU_NAME=generic
 RUN mkdir .compiled && chown warehouse .compiled
 USER warehouse

@@ -9,13 +9,18 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-CODE := ingest expectations warehouse dags docker tests bench
+# Tests that may be skipped: those of drivers, poolers and a browser that Debian packages, and one that needs root.
+MAX_SKIPS ?= 15
+CODE := ingest expectations warehouse dags docker tests bench bi
+# Superset's pins differ from ours: it has an environment of its own.
+BI_VENV := .venv-bi
+BI_STAMP := $(BI_VENV)/.ready
 
 # Compiled modules are kept beside the libraries, and compiled loops beside ours (the set-up imports the large ones for
 # that): Airflow starts a process a task, and each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run once test test-all lint format docs secrets lock clean
+.PHONY: help setup run once bi test test-all lint format generate docs secrets lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,25 +44,41 @@ run: $(STAMP) ## PostgreSQL and Airflow until Ctrl-C [INBOX=dir; without it samp
 once: $(STAMP) ## the same, ending when there is nothing more to do [INBOX=dir]
 	@exec $(BIN)/warehouse serve --once $(if $(INBOX),--inbox "$(INBOX)")
 
-test: $(STAMP) ## tests, without the slow ones
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+bi: $(STAMP) $(BI_STAMP) ## Superset with the dashboards over what is published, until Ctrl-C
+	@exec $(BIN)/python -m bi.superset
 
-test-all: $(STAMP) ## all tests
-	$(BIN)/pytest -n 2 --dist loadfile
+$(BI_STAMP): bi/requirements.lock | $(STAMP)
+	@test -x $(BI_VENV)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(BI_VENV)
+	VIRTUAL_ENV=$(BI_VENV) $(BIN)/uv pip sync --quiet --require-hashes bi/requirements.lock
+	@touch $@
+
+test: $(STAMP) ## tests, without the slow ones
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --max-skips $(MAX_SKIPS)
+
+test-all: $(STAMP) $(BI_STAMP) ## all tests
+	$(BIN)/pytest -n 2 --dist loadfile --max-skips $(MAX_SKIPS)
 
 lint: $(STAMP) ## ruff, mypy, sqlfluff, generated files and lock up to date
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
-	$(BIN)/pytest -q tests/unit/test_contracts_generate.py tests/unit/test_lock.py
+	$(BIN)/pytest -q tests/unit/warehouse/build tests/unit/warehouse/documentation tests/unit/bi tests/unit/project/test_lock.py
 
 format: $(STAMP) ## let ruff and sqlfluff mend what they can
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/sqlfluff fix --processes 2 dbt_project/models dbt_project/tests
 
-docs: $(STAMP) ## the data dictionary, dbt's pages and the validation results as files
+generate: $(STAMP) ## write what follows from contracts and models: dbt's sources, reference page, dictionary
+	$(BIN)/python -m warehouse.build.dbt_sources
+	$(BIN)/python -m warehouse.build.dbt_metrics
+	$(BIN)/python -m warehouse.documentation.contract_page
+	$(BIN)/python -m warehouse.documentation.dictionary
+	$(BIN)/python -m warehouse.documentation.code_tables
+	$(BIN)/python -m bi.exposures
+
+docs: $(STAMP) ## the portal and dbt's pages as files
 	$(BIN)/warehouse docs
 
 secrets: ## the secret files that docker-compose.yml names, in ./secrets
@@ -66,6 +87,8 @@ secrets: ## the secret files that docker-compose.yml names, in ./secrets
 lock: $(STAMP) ## choose the versions anew (needs a package index)
 	$(BIN)/uv pip compile pyproject.toml --upgrade --output-file requirements.lock --quiet \
 		--group dev --group build --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+	$(BIN)/uv pip compile bi/requirements.in --upgrade --output-file bi/requirements.lock --quiet \
+		--python-version 3.11 --generate-hashes --no-annotate --no-header
 
 clean: ## remove everything that was made, the embedded database included
 	@if [ -x $(BIN)/warehouse ]; then $(BIN)/warehouse down; fi

@@ -5,7 +5,8 @@
 24 months of ten senders are written straight into the landing schema (see ``world.py``). Measured, in this order:
 
 1. a full build of everything but the last month of one sender;
-2. that sender's last month arrives (membership snapshot, training, medical): the aim is at most 0.05 of the full build;
+2. that sender's last month arrives (membership snapshot, training, medical, services, employment): the aim is at most
+   0.05 of the full build;
 3. one settlement of a year before is reversed;
 4. nothing new: decided from the ledger, without dbt;
 5. a month that nobody had delivered before: all senders' states are carried into it, so it cannot cost less than its
@@ -24,7 +25,9 @@ from world import FIRST_MONTH, World, add_months
 
 from ingest import contracts, database
 from ingest.settings import Settings
-from warehouse import build, plans, server
+from warehouse import schema
+from warehouse.build import planning, runner
+from warehouse.local import server
 
 
 def main() -> None:
@@ -37,23 +40,23 @@ def main() -> None:
     arguments.add_argument("--top", type=int, default=12, help="nodes to list for each build")
     arguments.add_argument("--home", type=Path, help="kept after the run; default: a folder that is removed")
     arguments.add_argument("--no-compare", action="store_true", help="leave out the last comparison")
-    told = arguments.parse_args()
-    if told.home is not None:
-        run(told.home, told)
+    options = arguments.parse_args()
+    if options.home is not None:
+        run(options.home, options)
         return
     with tempfile.TemporaryDirectory(prefix="bench-build-") as folder:
-        run(Path(folder), told)
+        run(Path(folder), options)
 
 
-def run(home: Path, told: argparse.Namespace) -> None:
+def run(home: Path, options: argparse.Namespace) -> None:
     """The whole measurement in one home."""
-    settings = Settings(home=home, dbt_threads=told.threads)
-    world = World(members=told.members, settlements=told.settlements, months=told.months)
+    settings = Settings(home=home, dbt_threads=options.threads)
+    world = World(members=options.members, settlements=options.settlements, months=options.months)
     dsn = server.ensure_running(settings)
     try:
         with database.connect(dsn) as conn:
-            database.migrate(conn, contracts.load())
-            Bench(conn, dsn, settings, world, told.top).run(compare=not told.no_compare)
+            schema.migrate(conn, contracts.load())
+            Bench(conn, dsn, settings, world, options.top).run(compare=not options.no_compare)
     finally:
         server.stop(settings)
 
@@ -83,7 +86,7 @@ class Bench:
         world.reversal(conn, others[0], last)
         self._measure("reversal of a year-old settlement")
         begun = time.monotonic()
-        assert plans.make(self.dsn, contracts.load()) is None
+        assert planning.create(self.dsn, contracts.load()) is None
         print(f"\nnothing new: {time.monotonic() - begun:.2f} s in all, without dbt", flush=True)
         self._deliver(late, add_months(FIRST_MONTH, world.months))
         self._measure("a month nobody had delivered before, by one sender")
@@ -97,6 +100,8 @@ class Bench:
         self.world.membership(self.conn, sender, month)  # type: ignore[arg-type]
         self.world.training(self.conn, sender, month)  # type: ignore[arg-type]
         self.world.medical(self.conn, sender, month)  # type: ignore[arg-type]
+        self.world.services(self.conn, sender, month)  # type: ignore[arg-type]
+        self.world.employment(self.conn, sender, month)  # type: ignore[arg-type]
 
     def _measure(self, name: str, *, full: bool = False) -> None:
         """One build of what the ledger says, into build_a, taken as published at once."""
@@ -105,13 +110,13 @@ class Bench:
             self.conn.execute("UPDATE ops.publication SET is_current = false")
         self.conn.execute("CHECKPOINT")
         begun = time.monotonic()
-        plan = plans.make(self.dsn, contracts.load())
+        plan = planning.create(self.dsn, contracts.load())
         assert plan is not None
         assert plan["full_refresh"] == full
-        build.run(self.dsn, self.settings, plan)
+        runner.run(self.dsn, self.settings, plan)
         wall = time.monotonic() - begun
         with self.conn.transaction():
-            plans.complete(self.conn, plan)
+            planning.complete(self.conn, plan)
             # as if build_b were what readers see: the next build is of build_a again
             self.conn.execute("DELETE FROM ops.publication")
             self.conn.execute(

@@ -9,9 +9,7 @@ machine's speed varies.
 """
 
 import argparse
-import shutil
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -26,18 +24,20 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from bench.load import KEY, Package, baseline, database, make_package
-from ingest import batches, contracts, deliveries, load
-from ingest.cleaning import Context
-from ingest.copying import Copier
+from bench.load import KEY, Package, baseline, database, make_package, work_folder
+from ingest import contracts, pipeline
 from ingest.database import connect
-from ingest.deliveries import Checked
-from ingest.identity import Keyring
+from ingest.delivery import integrity
+from ingest.delivery.integrity import Checked
+from ingest.landing import staging_tables
+from ingest.landing.pg_copy import CopySession
+from ingest.privacy.keyring import Keyring
+from ingest.privacy.vault import VaultBatch
 from ingest.readers import open_table
 from ingest.settings import Settings
 from ingest.staging import Staging
-from ingest.vault import VaultBatch
-from warehouse import server
+from ingest.validation.cleaning import Context
+from warehouse.local import server
 
 
 class Clock:
@@ -86,13 +86,13 @@ def run(dsn: str, settings: Settings, package: Package) -> dict[str, list[float]
     known = contracts.load()
     with connect(dsn) as conn:
         clock = Clock(conn)
-        (arrival,) = load.register(conn, settings)
+        (arrival,) = pipeline.register(conn, settings)
         with clock.part("hash"):
-            checked = deliveries.check(package.file.parent, False, settings.root, known, settings, datetime.now(UTC))
+            checked = integrity.check(package.file.parent, False, settings.root, known, settings, datetime.now(UTC))
         manifest = checked.manifest
         conn.execute("UPDATE ops.arrival SET created = %s", [manifest.created])
         feed = known.feeds[manifest.source, manifest.resources[0].feed]
-        batch = batches.Batch(conn, feed, arrival.arrival_id)
+        batch = staging_tables.StagingTable(conn, feed, arrival.arrival_id)
         vault = VaultBatch(conn, Keyring.from_settings(settings), arrival.arrival_id)
         with conn.transaction():
             _stage(clock, batch, vault, checked, settings)
@@ -106,7 +106,9 @@ def run(dsn: str, settings: Settings, package: Package) -> dict[str, list[float]
         return clock.seconds
 
 
-def _stage(clock: Clock, batch: batches.Batch, vault: VaultBatch, checked: Checked, settings: Settings) -> None:
+def _stage(
+    clock: Clock, batch: staging_tables.StagingTable, vault: VaultBatch, checked: Checked, settings: Settings
+) -> None:
     (resource,) = checked.manifest.resources
     batch.create()
     vault.create()
@@ -114,12 +116,12 @@ def _stage(clock: Clock, batch: batches.Batch, vault: VaultBatch, checked: Check
     batch.begin_file(resource.index, table.columns)
     rows = table.batches()
     table.batches = lambda: iter(clock.timed("read, split into fields", lambda: next(rows, None)), None)  # type: ignore[method-assign]
-    vault.sealed = clock.timed("seal persons", vault.sealed)  # type: ignore[method-assign]
+    vault.encrypted = clock.timed("seal persons", vault.encrypted)  # type: ignore[method-assign]
     keyring = vault.keyring
-    keyring.of_residents = clock.timed("make person keys", keyring.of_residents)  # type: ignore[method-assign]
+    keyring.resident_keys = clock.timed("make person keys", keyring.resident_keys)  # type: ignore[method-assign]
     context = Context(checked.manifest.created_date, resource.amount_unit)
     copies = Staging(table, batch, vault, context, resource.index, resource.path).copies()
-    with Copier(batch.conn) as copier:
+    with CopySession(batch.conn) as copier:
         while True:
             with clock.part("check, write COPY's binary format"):
                 some = next(copies, None)
@@ -170,12 +172,9 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=200_000)
     parser.add_argument("--encoding", default="utf-8")
     parser.add_argument("--repeat", type=int, default=2)
-    folder = Path(tempfile.mkdtemp(prefix="bench-parts-"))
-    folder.chmod(0o755)  # the embedded server may run as another user
-    try:
-        measure(parser.parse_args(), folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    arguments = parser.parse_args()
+    with work_folder() as folder:
+        measure(arguments, folder)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ from world import World
 
 from ingest import contracts, database
 from ingest.settings import Settings
-from warehouse import build, plans, server
+from warehouse import schema
+from warehouse.build import planning, runner
+from warehouse.local import server
 
 TARGET_MS = 50
 
@@ -109,34 +111,34 @@ def main() -> None:
     arguments.add_argument("--months", type=int, default=24)
     arguments.add_argument("--runs", type=int, default=100)
     arguments.add_argument("--home", type=Path, help="of a warehouse to build in, or that build.py left; kept")
-    told = arguments.parse_args()
-    if told.dsn is not None:
-        with psycopg.connect(told.dsn, autocommit=True) as conn:
-            ask(conn, told.schema, told.runs)
-    elif told.home is not None:
-        _in_home(told.home, told)
+    options = arguments.parse_args()
+    if options.dsn is not None:
+        with psycopg.connect(options.dsn, autocommit=True) as conn:
+            ask(conn, options.schema, options.runs)
+    elif options.home is not None:
+        _in_home(options.home, options)
     else:
         with tempfile.TemporaryDirectory(prefix="bench-queries-") as folder:
-            _in_home(Path(folder), told)
+            _in_home(Path(folder), options)
 
 
-def _in_home(home: Path, told: argparse.Namespace) -> None:
+def _in_home(home: Path, options: argparse.Namespace) -> None:
     settings = Settings(home=home, dbt_threads=2)
     dsn = server.ensure_running(settings)
     try:
         with database.connect(dsn) as conn:
-            database.migrate(conn, contracts.load())
+            schema.migrate(conn, contracts.load())
             if conn.execute("SELECT to_regclass('build_a.reform_indicator')").fetchone() == (None,):
-                world = World(members=told.members, settlements=told.settlements, months=told.months)
+                world = World(members=options.members, settlements=options.settlements, months=options.months)
                 for month in world.month_list:
                     for sender in world.senders:
                         world.membership(conn, sender, month)
                         world.training(conn, sender, month)
                         world.medical(conn, sender, month)
-                plan = plans.make(dsn, contracts.load())
+                plan = planning.create(dsn, contracts.load())
                 assert plan is not None
-                build.run(dsn, settings, plan)
-            ask(conn, "build_a", told.runs)
+                runner.run(dsn, settings, plan)
+            ask(conn, "build_a", options.runs)
     finally:
         server.stop(settings)
 

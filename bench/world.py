@@ -106,6 +106,26 @@ class World:
             },
         )
 
+    def services(self, conn: psycopg.Connection, sender: str, month: date) -> None:
+        """Services: half as many as settlements, a fifth of them to visitors whom nobody knows."""
+        records = self._services(sender, self._index(month))
+        self._deliver(conn, "services", sender, month, "delta", {"services_service_record": records})
+
+    def employment(self, conn: psycopg.Connection, sender: str, month: date) -> None:
+        """As many contributions as settlements; the spells of all people once, then of 2 % of them."""
+        index = self._index(month)
+        self._deliver(
+            conn,
+            "employment",
+            sender,
+            month,
+            "delta",
+            {
+                "employment_employment_spell": self._spells(sender, index, 1 if index == 0 else 50),
+                "employment_social_insurance_month": self._contributions(sender, index),
+            },
+        )
+
     def reversal(self, conn: psycopg.Connection, sender: str, month: date, months_ago: int = 12) -> None:
         """One row in a delivery of ``month``: the reversal of a settlement of ``months_ago`` months before."""
         then, now = self._index(month) - months_ago, self._index(month)
@@ -207,6 +227,58 @@ class World:
                 {dice(f"i + {index}", 35, 2000)}::numeric(16, 2) AS subsidy_amount
             FROM {self._people(sender)}
             WHERE {dice(f"i * 37 + {index}", 36, 25)} = 0
+        """
+
+    def _services(self, sender: str, index: int) -> str:
+        """4 % are of the month before, 3 % are cancelled."""
+        place, count = self.senders.index(sender), len(self.senders)
+        seed = f"(n + {index} * 1000003 + {place} * 7919)"
+        types = "ARRAY['11', '12', '21', '22', '23', '31', '41', '51', '51', '51', '61', '62']"
+        return f"""
+            SELECT n AS line_number, CASE WHEN {dice(seed, 71, 5)} > 0 THEN md5('person ' || i)::uuid END AS person_key,
+                CASE WHEN {dice(seed, 71, 5)} > 0 THEN (1 + {dice("i", 2, 2)})::text END AS person_sex,
+                CASE WHEN {dice(seed, 71, 5)} > 0 THEN (1960 + {dice("i", 3, 45)})::smallint END AS person_birth_year,
+                'R{index}-' || n AS record_id, ({types})[1 + {dice(seed, 72, 12)}] AS service_type,
+                {self._day(index, seed, 73)}
+                    - CASE WHEN {dice(seed, 74, 25)} = 0 AND {index} > 0 THEN 28 ELSE 0 END AS served_on,
+                '{sender}' || lpad((1 + {dice("i", 10, self.organisations)})::text, 5, '0') AS org_code,
+                {self._county(sender, "i")} AS admdvs, 1 AS persons, {dice(seed, 75, 2000)} AS amount,
+                CASE WHEN {dice(seed, 76, 33)} = 0 THEN '0' ELSE '1' END AS status
+            FROM (
+                SELECT n, {dice(seed, 77, self.members // count)} * {count} + {place} AS i
+                FROM generate_series(1, {self.settlements_a_delivery // 2}) AS record (n)
+            ) AS served
+        """
+
+    def _spells(self, sender: str, index: int, every: int) -> str:
+        """Nine of ten people are employed at a unit of the sender; at its turn a spell ended the month before."""
+        place, count = self.senders.index(sender), len(self.senders)
+        return f"""
+            SELECT i AS line_number, {self._PERSON}, 'S' || i AS spell_id,
+                CASE WHEN {dice("i", 81, 10)} > 0 THEN '1' ELSE '3' END AS employment_form,
+                'E{sender}' || (1 + {dice("i", 10, self.organisations)}) AS employer_uscc,
+                {self._county(sender, "i")} AS admdvs, date '2015-01-01' + {dice("i", 82, 3000)}::integer AS started_on,
+                CASE WHEN {every} > 1 THEN date '{add_months(FIRST_MONTH, index)}' END AS ended_on
+            FROM generate_series({place}, {self.members - 1}, {count * every}) AS person (i)
+        """
+
+    def _contributions(self, sender: str, index: int) -> str:
+        """Five kinds a person, and 3 % of another month; 2 % were refunded."""
+        place, count = self.senders.index(sender), len(self.senders)
+        seed = f"(n + {index} * 1000003 + {place} * 7919)"
+        return f"""
+            SELECT n AS line_number, {self._PERSON}, 'C{index}-' || n AS payment_id,
+                (ARRAY['110', '210', '410', '510', '900'])[1 + n % 5] AS insurance_kind,
+                (date '{add_months(FIRST_MONTH, index)}'
+                    - CASE WHEN {dice(seed, 83, 33)} = 0 THEN interval '1 month' ELSE interval '0' END)::date AS month,
+                'E{sender}' || (1 + {dice("i", 10, self.organisations)}) AS employer_uscc,
+                {self._county(sender, "i")} AS admdvs, '10' AS payment_type, 8000::numeric(16, 2) AS base,
+                1280::numeric(16, 2) AS unit_amount, 640::numeric(16, 2) AS person_amount,
+                CASE WHEN {dice(seed, 84, 50)} = 0 THEN '3' ELSE '1' END AS status
+            FROM (
+                SELECT n, (n / 5) % ({self.members} / {count}) * {count} + {place} AS i
+                FROM generate_series(1, {self.settlements_a_delivery}) AS payment (n)
+            ) AS paid
         """
 
     def _funds(self, sender: str, index: int) -> str:

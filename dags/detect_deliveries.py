@@ -1,4 +1,4 @@
-"""Find what arrived in the inbox."""
+"""Find new packages in the inbox."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from airflow.sdk import AssetAlias, AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from warehouse.wiring import ARGUMENTS, ARRIVED, INBOX, LEDGER, TIMEZONE
+from warehouse.orchestration.assets import ARGUMENTS, ARRIVED, INBOX, LEDGER, TIMEZONE
+from warehouse.orchestration.decisions import MAP_INDEX_TEMPLATE, decide
 
 
 @dag(
@@ -17,59 +18,72 @@ from warehouse.wiring import ARGUMENTS, ARRIVED, INBOX, LEDGER, TIMEZONE
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=30),
-    default_args={**ARGUMENTS, "priority_weight": 100},  # a look at the inbox does not queue behind loads
+    default_args={**ARGUMENTS, "priority_weight": 100},  # a scan of the inbox does not queue behind loads
     tags=["ingest", "tier_1"],
     doc_md="""
-    ### Find what arrived
-    **Purpose** Compares the inbox with the ledger and wakes the loads of the sources that have something to load.
-    **Wakes** when the inbox changes (a trigger looks every two seconds), and every five minutes whatever happens.
+    ### Find new packages
+    **Purpose** Compares the inbox with the ledger and starts the loads of the sources that have undecided packages.
+    **Starts** when the inbox changes (a trigger polls it every two seconds), and every five minutes.
     **Inputs** the inbox (`WAREHOUSE_INBOX`), `ops.arrival`.
     **Outputs** a row in `ops.arrival` a package; events of `inbox/<source>`. A package whose manifest names no known
-    source is judged here. Where decisions stand that no publication knows and nothing is loading, a build is woken.
+    source is decided here. For a package that cannot be read, one mapped task fails; the others are registered. A build
+    is started where decisions are not published and no load is running.
     **Rerun** safe at any time: a known package with unchanged content is not registered twice.
     """,
 )
 def detect_deliveries() -> None:
-    """Inbox against ledger."""
+    """Register new packages, decide those without a source, start loads and builds."""
 
     @task(outlets=[AssetAlias("arrivals")])
     def register(*, outlet_events: Any = None) -> list[dict[str, Any]]:
-        """Write new packages to the ledger, wake the loads, and return the packages that no load will take."""
+        """Write new packages to the ledger, start the loads, and return the packages that belong to no load."""
+        from ingest.errors import NotDecided
         from ingest.settings import Settings
-        from warehouse import passes
+        from warehouse import operations
 
-        undecided = passes.register(Settings())
+        failures: list[NotDecided] = []
+        undecided = operations.register(Settings(), failures.append)
         for source in sorted({arrival.source for arrival in undecided if arrival.source in ARRIVED}):
             outlet_events[AssetAlias("arrivals")].add(ARRIVED[source])
         return [
             {"arrival_id": arrival.arrival_id, "name": arrival.name}
             for arrival in undecided
             if arrival.source not in ARRIVED
-        ]
+        ] + [{"arrival_id": None, "name": failure.package} for failure in failures]
 
-    @task(map_index_template="{{ task.op_kwargs['delivery']['name'] }}")
-    def judge(delivery: dict[str, Any]) -> None:
-        """Check a package without a known source; the outcome stands in the ledger and the log."""
+    @task(map_index_template=MAP_INDEX_TEMPLATE)
+    def process(delivery: dict[str, Any]) -> str:
+        """Decide about a package without a known source; returns what was decided.
+
+        A package without ``arrival_id`` could not be registered. That is tried again, and fails this task alone.
+        """
         from ingest.settings import Settings
-        from warehouse import passes
+        from warehouse import operations
 
-        passes.load_one(Settings(), delivery["arrival_id"])
+        if delivery["arrival_id"] is None:
+            operations.register(Settings(), only=delivery["name"])
+            return "registered"
+        status = decide(delivery, get_current_context()).status
+        operations.tell(Settings())
+        return status
 
     @task(outlets=[LEDGER])
-    def wake_build(*, outlet_events: Any = None) -> None:
-        """Wake a build where the ledger is ahead of the publication and no load is about to do so."""
+    def wake_build(*, outlet_events: Any = None) -> str:
+        """Start a build where decisions are not published and no load will start it."""
         from ingest.settings import Settings
-        from warehouse import passes
+        from warehouse import operations
 
         instance = get_current_context()["ti"]
-        if instance.get_dr_count(dag_id="build_warehouse", states=["queued"]):  # a running one may have planned
-            raise AirflowSkipException("A build is about to start")
-        if not passes.unpublished(Settings()):
-            raise AirflowSkipException("Nothing that is not published, or loads will wake the build")
+        # A build that is running may have made its plan already.
+        if instance.get_dr_count(dag_id="build_warehouse", states=["queued"]):
+            raise AirflowSkipException("A build is queued")
+        if not operations.unpublished(Settings()):
+            raise AirflowSkipException("Everything is published, or a load will start the build")
         outlet_events[LEDGER].add_partitions("ledger")
+        return "A build is due"
 
-    # A teardown runs whatever became of the judged and does not hide a failed one from the state of the run.
-    judge.expand(delivery=register()) >> wake_build().as_teardown()
+    # A teardown task also runs after a failure, which still makes the run a failed one.
+    process.expand(delivery=register()) >> wake_build().as_teardown()
 
 
 detect_deliveries()

@@ -1,6 +1,6 @@
-"""Entry of the image: turn secret files into the settings that the warehouse and Airflow read, then run the command.
+"""Entry point of the image: sets the settings that contain secrets, from secret files, and runs the command.
 
-Secrets are files (``/run/secrets/<name>``), so that neither the Compose file nor ``docker inspect`` shows one.
+Secrets are files (``/run/secrets/<name>``), so that the Compose file and ``docker inspect`` show none.
 """
 
 import json
@@ -13,7 +13,7 @@ SECRETS = Path(os.environ.get("WAREHOUSE_SECRETS", "/run/secrets"))
 
 
 def secret(name: str) -> str:
-    """Text of a secret file."""
+    """The text of a secret file; ends the program where it cannot be read."""
     try:
         return (SECRETS / name).read_text(encoding="utf-8").strip()
     except OSError as error:
@@ -21,13 +21,14 @@ def secret(name: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Settings that hold a secret. What the environment gives already stays."""
+    """The environment, with the settings that contain secrets unless they are set already."""
     host = os.environ.get("POSTGRES_HOST", "postgres:5432")
     warehouse = f"warehouse:{quote(secret('warehouse_password'), safe='')}@{host}/warehouse"
     airflow = f"airflow:{quote(secret('airflow_password'), safe='')}@{host}/airflow"
-    made = {
+    settings = {
         "WAREHOUSE_DSN": f"postgresql://{warehouse}",
         "WAREHOUSE_KEY": secret("warehouse_key"),
+        "WAREHOUSE_NOTIFY": secret("warehouse_notify"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{airflow}",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+psycopg://{airflow}",
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{airflow}",
@@ -35,11 +36,11 @@ def environment() -> dict[str, str]:
         "AIRFLOW__API__SECRET_KEY": secret("airflow_page_key"),
         "AIRFLOW__API_AUTH__JWT_SECRET": secret("airflow_jwt_secret"),
     }
-    return {**made, **os.environ}
+    return {**settings, **os.environ}
 
 
 def write_passwords(path: Path) -> None:
-    """The page's login, in the form of Airflow's simple auth manager."""
+    """Write the login of Airflow's user interface, as the simple auth manager reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -48,12 +49,13 @@ def write_passwords(path: Path) -> None:
 
 
 def main() -> None:
-    """Become the command."""
+    """Replace this process by the command; `warehouse status` without one."""
     settings = environment()
     if passwords := settings.get("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"):
         write_passwords(Path(passwords))
+    os.umask(0o077)  # the files of the volume are the user's alone
     command = sys.argv[1:] or ["warehouse", "status"]
-    os.execvpe(command[0], command, settings)  # noqa: S606 - the container's command is what this is for
+    os.execvpe(command[0], command, settings)  # noqa: S606 - the command of the container
 
 
 if __name__ == "__main__":

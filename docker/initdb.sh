@@ -3,7 +3,7 @@
 set -euo pipefail
 warehouse=$(cat /run/secrets/warehouse_password)
 airflow=$(cat /run/secrets/airflow_password)
-# The owner of the warehouse makes the readers' roles; it is no superuser.
+# The owner of the warehouse creates the readers' roles, so it needs CREATEROLE; it is no superuser.
 psql --set=ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
     --set=warehouse="$warehouse" --set=airflow="$airflow" <<'SQL'
 CREATE ROLE warehouse LOGIN CREATEROLE PASSWORD :'warehouse';
@@ -11,5 +11,5 @@ CREATE ROLE airflow LOGIN PASSWORD :'airflow';
 CREATE DATABASE warehouse OWNER warehouse;
 CREATE DATABASE airflow OWNER airflow;
 REVOKE CONNECT ON DATABASE airflow FROM PUBLIC;
-GRANT pg_monitor, pg_checkpoint TO warehouse;
+GRANT pg_monitor, pg_checkpoint, pg_signal_backend, pg_use_reserved_connections TO warehouse;
 SQL

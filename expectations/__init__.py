@@ -1,8 +1,9 @@
 """What a batch and a build must satisfy before anybody reads them, as Great Expectations suites in code.
 
-One module a feed, named after its landing table (``membership_member``, …), adds its own expectations to the base
-suite that follows from the contract; a feed without a module has the base suite alone. ``figures`` holds the suites of
-the published figures. ``gate`` and ``audit`` run them and store every result in ``ops.validation_result``.
+``suites/<source>/<feed>.py`` adds a feed's own expectations to the suite that follows from its contract
+(``contract_suite``); a feed without a module has the contract's suite alone. ``suites/figures`` holds the suites of
+the published figures. ``gate`` and ``audit`` run them through ``runner`` and store every result in
+``ops.validation_result``, of which ``report`` makes pages.
 
 Severities: ``critical`` refuses the delivery or stops the publication, ``warning`` is recorded and somebody looks.
 """

@@ -2,7 +2,8 @@
 
 import psycopg
 
-from expectations import figures, runner
+from expectations import runner
+from expectations.suites import figures
 
 
 def audit(dsn: str, build: str) -> list[runner.Result]:
@@ -15,20 +16,18 @@ def audit(dsn: str, build: str) -> list[runner.Result]:
     Returns:
         The critical results that failed; empty when the build may be published.
     """
-    with psycopg.connect(dsn) as conn:
+    with psycopg.connect(dsn, autocommit=True) as conn:
         present = {
             str(name)
             for (name,) in conn.execute(
                 "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [build]
             )
         }
-    with runner.connected(dsn) as engine:
         results = [
             result
             for table, suite in figures.suites().items()
             if table in present
-            for result in runner.run(engine, build, table, table, suite)
+            for result in runner.run(conn, f"{build}.{table}", table, suite)
         ]
-    with psycopg.connect(dsn) as conn:
         runner.store(conn, results, build=build)
     return [result for result in results if result.stops]

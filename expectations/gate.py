@@ -4,43 +4,64 @@ Critical expectations look at the delivery alone, so that acceptance does not de
 compared with earlier deliveries only warns.
 """
 
-import importlib
-import importlib.util
+from collections.abc import Mapping
+from typing import Protocol
 
 import psycopg
-from great_expectations.expectations.expectation import Expectation
 
 from expectations import runner
-from expectations.base import base_suite
-from expectations.history import previous
-from expectations.own import Facts
-from ingest.contracts import Feed
+from expectations.building_blocks import SuiteContext
+from expectations.history import Previous, previous
+from expectations.suites import suite_of
+from ingest.contracts import Contracts
+from ingest.delivery.manifest import Manifest
 from ingest.errors import DeliveryCode, Finding
-from ingest.load import GateRequest
 
 
-def suite_of(facts: Facts) -> list[Expectation]:
-    """The whole suite of a feed: the contract's part, then the feed's own where a module for it exists."""
-    name = f"expectations.feeds.{facts.feed.table}"
-    own = importlib.import_module(name).expectations(facts) if importlib.util.find_spec(name) else []
-    return [*base_suite(facts.feed), *own]
+class StagedDelivery(Protocol):
+    """What the gate must know of a delivery; loading hands it over (``GateRequest``) and knows nothing of this room."""
+
+    @property
+    def dsn(self) -> str:
+        """Where the staged tables are: libpq connection string."""
+
+    @property
+    def contracts(self) -> Contracts:
+        """The contracts that the delivery was read by."""
+
+    @property
+    def arrival_id(self) -> int:
+        """Number of the arrival in the ledger."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The delivery's manifest."""
+
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """Qualified staged table of each feed."""
+
+    @property
+    def rows_loaded(self) -> Mapping[str, int]:
+        """Rows of each feed that passed the row checks."""
 
 
-def validate(request: GateRequest) -> list[Finding]:
+def validate(request: StagedDelivery) -> list[Finding]:
     """Validate every staged batch of a delivery and store the results.
 
     Args:
         request: The staged delivery.
 
     Returns:
-        One finding a failed critical expectation; they refuse the delivery.
+        One finding a failed critical expectation, in both languages; they refuse the delivery.
     """
     results: list[runner.Result] = []
-    with psycopg.connect(request.dsn, autocommit=True) as conn, runner.connected(request.dsn) as engine:
+    with psycopg.connect(request.dsn, autocommit=True) as conn:
+        known = previous(conn, request.manifest)
         for name, table in sorted(request.tables.items()):
-            feed: Feed = request.contracts.feeds[request.manifest.source, name]
-            before = previous(conn, request.manifest, name)
-            facts = Facts(
+            feed = request.contracts.feeds[request.manifest.source, name]
+            before = known.get(name, Previous())
+            context = SuiteContext(
                 feed=feed,
                 mode=request.manifest.mode,
                 created_date=request.manifest.created_date,
@@ -50,11 +71,10 @@ def validate(request: GateRequest) -> list[Finding]:
                 previous_rows=before.rows,
                 previous_sums=before.sums,
             )
-            schema, _, relation = table.partition(".")
-            results.extend(runner.run(engine, schema, relation, feed.table, suite_of(facts)))
+            results.extend(runner.run(conn, table, feed.table, suite_of(context)))
         runner.store(conn, results, delivery_name=request.manifest.name, arrival_id=request.arrival_id)
     return [
-        Finding(DeliveryCode.EXPECTATION, f"{result.expectation}: {result.description}")
+        Finding(DeliveryCode.EXPECTATION, f"{result.expectation}: {result.description} {result.description_zh}".strip())
         for result in results
         if result.stops
     ]

@@ -1,33 +1,24 @@
-"""Runs suites on Postgres tables and stores what was observed.
+"""Runs suites on Postgres tables and stores their results.
 
-Results never hold a personal value: unexpected values are excluded altogether, and what remains are counts, shares
-and aggregates.
+Results never hold a personal value: unexpected values are not requested, and only counts, shares and aggregates of the
+library's results are stored.
 """
 
-import itertools
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import great_expectations as gx
 import psycopg
 import sqlalchemy
-from great_expectations.execution_engine import SqlAlchemyExecutionEngine
-from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
-from great_expectations.expectations.expectation import (
-    ColumnMapExpectation,
-    ColumnPairMapExpectation,
-    Expectation,
-    MulticolumnMapExpectation,
-)
-from great_expectations.expectations.registry import get_metric_kwargs
-from great_expectations.validator.metric_configuration import MetricConfiguration
-from great_expectations.validator.validation_graph import ValidationGraph
+from great_expectations.expectations.expectation import Expectation
 from psycopg.types.json import Jsonb
 
-#: What may be kept of a result: counts, shares, and the aggregate that an expectation looked at.
+from expectations import private_gx
+
+#: The parts of a result that are stored: counts, shares, and the aggregate that an expectation checks.
 OBSERVED = (
     "observed_value",
     "element_count",
@@ -36,10 +27,10 @@ OBSERVED = (
     "missing_count",
     "missing_percent",
 )
-#: Unexpected values are asked for nowhere; this would keep them out of a result all the same.
-RESULT_FORMAT = {"result_format": "BASIC", "exclude_unexpected_values": True}
+#: Counts and no values: the library fetches as many unexpected values as it may show.
+RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
 
-# The library tells of what it could not evaluate, with the statement; so do the results, without.
+# The library logs what it could not evaluate together with the statement. The results report it without the statement.
 logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
 
@@ -54,6 +45,7 @@ class Result:
     success: bool
     observed: dict[str, Any]
     description: str
+    description_zh: str
 
     @property
     def stops(self) -> bool:
@@ -61,33 +53,12 @@ class Result:
         return not self.success and self.severity == "critical"
 
 
-@contextmanager
-def connected(dsn: str) -> Iterator[sqlalchemy.Engine]:
-    """An engine on one connection, which is closed at the end: no batch could be attached or dropped under it."""
-    engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(dsn, autocommit=True),
-        isolation_level="AUTOCOMMIT",
-        poolclass=sqlalchemy.StaticPool,
-    )
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def run(
-    engine: sqlalchemy.Engine, schema: str, table: str, suite: str, expectations: Sequence[Expectation]
-) -> list[Result]:
+def run(conn: psycopg.Connection, table: str, suite: str, expectations: Sequence[Expectation]) -> list[Result]:
     """Validate one table.
 
-    The expectations say what they need to know, the library finds it out with few queries, and they judge. Its
-    ``batch.validate`` does the same, but would fetch the unexpected values, at the price of a scan an expectation.
-
     Args:
-        engine: Where the table is.
-        schema: Schema of the table.
-        table: Table to look at.
+        conn: Where the table is; in autocommit mode.
+        table: Qualified name, ``schema.relation``.
         suite: Name under which the results are stored.
         expectations: What to check; each carries its severity.
 
@@ -97,93 +68,67 @@ def run(
     Raises:
         RuntimeError: A critical expectation could not be evaluated.
     """
-    execution = _Engine(engine=engine)
-    execution.load_batch_data(table, SqlAlchemyBatchData(execution, schema_name=schema, table_name=table))
-    needed = [needs(each) for each in expectations]
-    graph = _Graph(execution)
-    for metric in itertools.chain.from_iterable(need.values() for need in needed):
-        graph.build_metric_dependency_graph(metric)
-    known, _ = graph.resolve(show_progress_bars=False)
-    results = []
-    for each, need in zip(expectations, needed, strict=True):
-        metrics = {name: known[metric.id] for name, metric in need.items() if metric.id in known}
-        outcome = _verdict(each, metrics) if len(metrics) == len(need) else None
-        results.append(_result(suite, each, outcome))
-    return results
+    verdicts = private_gx.verdicts(conn, table, expectations, RESULT_FORMAT)
+    if verdicts is None:
+        return run_public(conn, table, suite, expectations)
+    return [
+        _result(suite, expectation.configuration, verdict["success"], verdict["result"])
+        for expectation, verdict in zip(expectations, verdicts, strict=True)
+    ]
 
 
-def needs(expectation: Expectation) -> dict[str, MetricConfiguration]:
-    """What an expectation must know to judge, by the name under which it looks for it.
-
-    For counts this is what its ``get_validation_dependencies`` says, which takes most of the time of a small batch.
-    """
-    names = list(expectation.metric_dependencies)
-    if isinstance(expectation, ColumnMapExpectation):
-        names = ["table.row_count"]
-        if expectation.map_metric != "column_values.null":
-            names.append("column_values.nonnull.unexpected_count")
-    elif isinstance(expectation, ColumnPairMapExpectation | MulticolumnMapExpectation):
-        names = ["table.row_count", f"{expectation.map_metric}.filtered_row_count"]
-    if map_metric := getattr(expectation, "map_metric", None):
-        names.append(f"{map_metric}.unexpected_count")
-    given = {key: value for key, value in expectation.dict(exclude={"result_format"}).items() if value is not None}
-    found = {}
-    for name in names:
-        keys = get_metric_kwargs(name)
-        domain, values = (
-            {key: given[key] for key in keys[kind] if key in given}
-            for kind in ("metric_domain_keys", "metric_value_keys")
-        )
-        found[name] = MetricConfiguration(name, domain, values)
-    return found
-
-
-class _Engine(SqlAlchemyExecutionEngine):
-    """The library's engine, on connections that are not its own: it would close them whenever it is collected."""
-
-    def close(self) -> None:
-        """Leave them open."""
-
-
-class _Graph(ValidationGraph):
-    """Metrics and what they rest upon. The library walks down from a metric anew wherever it is wanted."""
-
-    def __init__(self, engine: SqlAlchemyExecutionEngine) -> None:
-        super().__init__(engine)
-        self._walked: set[Any] = set()
-
-    def build_metric_dependency_graph(
-        self, metric_configuration: MetricConfiguration, runtime_configuration: dict[str, Any] | None = None
-    ) -> None:
-        """Add a metric with all that it rests upon, unless it is there."""
-        if metric_configuration.id not in self._walked:
-            self._walked.add(metric_configuration.id)
-            super().build_metric_dependency_graph(metric_configuration, runtime_configuration)
-
-
-def _verdict(expectation: Expectation, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+def run_public(conn: psycopg.Connection, table: str, suite: str, expectations: Sequence[Expectation]) -> list[Result]:
+    """The same by the library's public interface, on a connection of its own: the reference for the fast path."""
+    schema, _, relation = table.partition(".")
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    source = context.data_sources.add_postgres("warehouse", connection_string=_url(conn, schema))
     try:
-        verdict: dict[str, Any] = expectation._validate(metrics, {"result_format": RESULT_FORMAT})
-    except Exception:  # noqa: BLE001 - whatever the library stumbles over is no verdict
-        return None
-    return verdict
+        batch = source.add_table_asset(relation).add_batch_definition_whole_table("all").get_batch()
+        checked = batch.validate(
+            gx.ExpectationSuite(suite, expectations=list(expectations)), result_format=RESULT_FORMAT
+        )
+    finally:
+        source.get_engine().dispose()
+        source.get_execution_engine().close()
+    return [
+        _result(suite, each.expectation_config, each.success, None if _failed(each) else each.result)
+        for each in checked.results
+    ]
+
+
+def _url(conn: psycopg.Connection, schema: str) -> str:
+    """The connection's database as a URL with a host, which the library needs even when libpq uses a socket."""
+    info = conn.info
+    url = sqlalchemy.URL.create(
+        "postgresql+psycopg",
+        username=info.user,
+        password=info.password or None,
+        host="localhost",
+        database=info.dbname,
+        query={**info.get_parameters(), "options": f"{info.options} -c search_path={schema}"},
+    )
+    return url.render_as_string(hide_password=False)
+
+
+def _failed(result: Any) -> bool:
+    """Whether an expectation could not be evaluated: the library then reports an exception, by metric or in general."""
+    return bool(result.exception_info) and result.exception_info.get("raised_exception", True)
 
 
 def _dumps(value: object) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)  # dates and decimals as text
 
 
-def _result(suite: str, expectation: Expectation, verdict: Mapping[str, Any] | None) -> Result:
-    config = expectation.configuration
+def _result(suite: str, config: Any, success: bool, found: Mapping[str, Any] | None) -> Result:
+    """The result to store; ``found`` is None where the expectation could not be evaluated."""
     severity = str(getattr(config.severity, "value", config.severity))
-    if verdict is None:
+    if found is None:
         if severity == "critical":
-            # A fault of ours or of the database, which must not be laid at the sender's door.
+            # An error of this code or of the database, for which the sender's delivery must not be refused.
             raise RuntimeError(f"the critical expectation {config.type} of {suite} could not be evaluated")
-        verdict = {"success": False, "result": {}}
         observed: dict[str, Any] = {"error": "the expectation could not be evaluated"}
     else:
-        found = verdict["result"]
         observed = {key: found[key] for key in OBSERVED if found.get(key) is not None}
     column = config.kwargs.get("column") or config.kwargs.get("column_A")
     if column is None and config.kwargs.get("column_list"):
@@ -193,9 +138,10 @@ def _result(suite: str, expectation: Expectation, verdict: Mapping[str, Any] | N
         expectation=(config.meta or {}).get("name") or config.type,
         column=column,
         severity=severity,
-        success=bool(verdict["success"]),
+        success=bool(success),
         observed=observed,
         description=config.description or "",
+        description_zh=(config.meta or {}).get("zh", ""),
     )
 
 
@@ -207,28 +153,32 @@ def store(
     arrival_id: int | None = None,
     build: str | None = None,
 ) -> None:
-    """Write results to ``ops.validation_result``; those of an arrival that is judged again replace its earlier ones."""
-    with conn.transaction(), conn.cursor() as cursor:
+    """Write results to ``ops.validation_result``; those of an arrival replace its earlier ones."""
+    rows = [
+        {
+            "suite": result.suite,
+            "expectation": result.expectation,
+            "column": result.column,
+            "severity": result.severity,
+            "success": result.success,
+            "observed": {
+                **result.observed,
+                "description": result.description,
+                "description_zh": result.description_zh,
+            },
+        }
+        for result in results
+    ]
+    with conn.transaction():
         if arrival_id is not None:
-            cursor.execute("DELETE FROM ops.validation_result WHERE arrival_id = %s", [arrival_id])
-        cursor.executemany(
+            conn.execute("DELETE FROM ops.validation_result WHERE arrival_id = %s", [arrival_id])
+        conn.execute(
             """
             INSERT INTO ops.validation_result
                 (delivery_name, arrival_id, build, suite, expectation, "column", severity, success, observed, run_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, now())
+            SELECT %s, %s, %s, suite, expectation, "column", severity, success, observed, now()
+            FROM jsonb_to_recordset(%s) AS row
+                (suite text, expectation text, "column" text, severity text, success boolean, observed jsonb)
             """,
-            [
-                (
-                    delivery_name,
-                    arrival_id,
-                    build,
-                    result.suite,
-                    result.expectation,
-                    result.column,
-                    result.severity,
-                    result.success,
-                    Jsonb({**result.observed, "description": result.description}, dumps=_dumps),
-                )
-                for result in results
-            ],
+            [delivery_name, arrival_id, build, Jsonb(rows, dumps=_dumps)],
         )

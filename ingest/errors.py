@@ -1,11 +1,13 @@
 """The codes of the delivery interface, and the errors that carry them to the ledger."""
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 
 class DeliveryCode(StrEnum):
-    """Why a whole delivery is refused."""
+    """Why a delivery is refused as a whole."""
 
     MANIFEST = "D_MANIFEST"
     NAME_REUSED = "D_NAME_REUSED"
@@ -24,8 +26,9 @@ class DeliveryCode(StrEnum):
     EMPTY = "D_EMPTY"
 
 
-#: A package refused for one of these does not take its name: a half-copied package must not burn the good one's.
-NAME_FREE = frozenset(
+#: A package refused with one of these codes does not own its name, so that a half-copied package does not block the
+#: complete one.
+CODES_WITHOUT_NAME = frozenset(
     {
         DeliveryCode.MANIFEST,
         DeliveryCode.ARCHIVE,
@@ -39,7 +42,7 @@ NAME_FREE = frozenset(
 
 
 class RowCode(StrEnum):
-    """Why a row is rejected (``E_``) or remarked upon (``W_``)."""
+    """Why a row is rejected (``E_``) or gets a warning (``W_``)."""
 
     COLUMNS = "E_COLUMNS"
     REQUIRED = "E_REQUIRED"
@@ -65,25 +68,55 @@ class RowCode(StrEnum):
 
 
 class WarehouseError(Exception):
-    """An error whose message is meant for the person at the keyboard: no stack trace is shown for it."""
+    """An error whose message is meant for the user: commands print it without a stack trace."""
+
+
+class NotDecided(WarehouseError):
+    """An internal error, not an error of the sender, prevented the decision on a package; the next pass retries it.
+
+    ``package`` is its name (its location in the inbox if the name is not known), ``reason`` says what happened and
+    ``trace`` where. None of them contains data of the package.
+    """
+
+    def __init__(self, package: str, reason: str, trace: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{package} is not decided: {reason}. The next pass tries it again.")
+        self.package, self.reason, self.trace = package, reason, trace
+
+    def __reduce__(self) -> tuple[type["NotDecided"], tuple[str, str, tuple[str, ...]]]:
+        """How it goes from one process to another."""
+        return type(self), (self.package, self.reason, self.trace)
+
+
+class SetAside(NotDecided):
+    """The process that worked on a package was killed or crashed too often; no pass tries the package by itself."""
+
+    def __init__(self, package: str, reason: str, trace: tuple[str, ...] = ()) -> None:
+        super().__init__(package, reason, trace)
+        self.args = (f"{package} is set aside: {reason}. `warehouse retry {shlex.quote(package)}` tries it again.",)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason to refuse a delivery: the code, where it was found, and what the sender should do."""
+    """A reason to refuse a delivery: the code, the file, and a message that tells the sender what to do."""
 
     code: DeliveryCode
     message: str
     path: str | None = None
 
     def __str__(self) -> str:
-        place = f" [{self.path}]" if self.path else ""
-        return f"{self.code}{place}: {self.message}"
+        path = f" [{self.path}]" if self.path else ""
+        return f"{self.code}{path}: {self.message}"
+
+
+def first_in_words(findings: Sequence[str]) -> str:
+    """The first finding in one line, with the number of further ones; empty where there is none."""
+    more = f" (+{len(findings) - 1})" if len(findings) > 1 else ""
+    return findings[0] + more if findings else ""
 
 
 @dataclass
 class DeliveryRefused(Exception):
-    """Raised by a step that found the delivery unacceptable; carries every finding of that step."""
+    """Raised by a step that refuses the delivery, with all findings of that step."""
 
     findings: list[Finding] = field(default_factory=list)
 
@@ -92,7 +125,7 @@ class DeliveryRefused(Exception):
 
     @property
     def codes(self) -> list[str]:
-        """The distinct codes, in order of name."""
+        """The distinct codes, sorted."""
         return sorted({finding.code.value for finding in self.findings})
 
 

@@ -6,19 +6,74 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ingest import checks, ledger
-from ingest.batches import Batch
-from ingest.cleaning import Context
-from ingest.copying import Copy
 from ingest.errors import RowCode
-from ingest.identity import Keyring
-from ingest.plain import Plainly
-from ingest.readers import RawBatch, Rows, Table, TextBatch
-from ingest.vault import VaultBatch
+from ingest.kernels import Integers
+from ingest.landing.pg_copy import CopyJob
+from ingest.landing.staging_tables import StagingTable
+from ingest.ledger import ledger
+from ingest.privacy.keyring import Keyring
+from ingest.privacy.vault import VaultBatch
+from ingest.readers import RawBatch, Table, TextBatch, TextRows
+from ingest.validation import rules
+from ingest.validation.cleaning import Context
+from ingest.validation.fast_path import FastPath
 
-#: What is held back at most, in rows and bytes: what a library is asked for once costs the same for few as for many.
-_ROWS = 4096
-_BYTES = 4 * 1024 * 1024
+#: How many rows and bytes are collected before a step whose fixed cost is high: the full check, and storing persons.
+_MAX_COLLECTED_ROWS = 4096
+_MAX_COLLECTED_BYTES = 4 * 1024 * 1024
+#: Batches of at most so many rows take the full check at once: the fast path costs more than that before its first row.
+_MAX_SHORT_BATCH_ROWS = 1500
+
+
+class KeptText:
+    """The encrypted texts of a delivery's rejected rows, up to so many rows and bytes.
+
+    Attributes:
+        is_full: Whether the text of a row was not kept.
+    """
+
+    def __init__(self, keyring: Keyring, rows: int, size: int) -> None:
+        self.is_full = False
+        self._encrypt, self._rows, self._bytes = keyring.encrypt, rows, size
+
+    def take(self, text: str) -> bytes | None:
+        """The text, encrypted; None beyond the limits."""
+        if not self.is_full:
+            data = text.encode()
+            self._rows, self._bytes = self._rows - 1, self._bytes - len(data)
+            self.is_full = self._rows < 0 or self._bytes < 0
+            if not self.is_full:
+                return self._encrypt(data)
+        return None
+
+
+class _CollectedRows:
+    """Rows of a text file that the fast path did not take, until there are enough of them for a full check."""
+
+    def __init__(self) -> None:
+        self._parts: list[TextRows] = []
+        self._rows = self._bytes = 0
+
+    def add(self, batch: TextBatch, rows: Integers) -> None:
+        """Add some rows of a batch."""
+        if len(rows):
+            self._reparse = batch.reparse
+            self._parts.append(batch.select(rows))
+            self._rows += len(rows)
+            self._bytes += len(self._parts[-1].content)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether they should be checked now."""
+        return self._rows > _MAX_COLLECTED_ROWS or self._bytes > _MAX_COLLECTED_BYTES
+
+    def take_all(self) -> RawBatch:
+        """All rows as text; none is collected afterwards."""
+        parts, self._parts, self._rows, self._bytes = self._parts, [], 0, 0
+        return self._reparse(b"".join(part.content for part in parts), np.concatenate([part.lines for part in parts]))
 
 
 class Staging:
@@ -28,97 +83,113 @@ class Staging:
         read, rejected: Rows so far.
     """
 
-    def __init__(self, table: Table, batch: Batch, vault: VaultBatch, context: Context, number: int, path: str) -> None:
-        """``number`` and ``path``: of the file in its delivery."""
+    def __init__(
+        self,
+        table: Table,
+        staging_table: StagingTable,
+        vault: VaultBatch,
+        kept: KeptText,
+        context: Context,
+        number: int,
+        path: str,
+        *,
+        fast_path: bool = True,
+    ) -> None:
+        """``number`` and ``path``: of the file in its delivery, which has the texts ``kept``.
+
+        Without ``fast_path`` every row is checked in full.
+        """
         self.read = self.rejected = 0
-        self._table, self._batch, self._vault, self._context = table, batch, vault, context
-        self._number, self._path = number, path
-        self._feed, self._keyring = batch.feed, vault.keyring
+        self._table, self._staging_table, self._vault, self._context = table, staging_table, vault, context
+        self._number, self._path, self._kept = number, path, kept
+        self._feed, self._keyring = staging_table.feed, vault.keyring
+        self._fast_path_enabled = fast_path
         self._keys = [column.name for column in self._feed.keys]
         self._absent = [column.name for column in self._feed.landed if column.name not in table.columns]
-        self._plainly = Plainly(self._feed, context, self._keyring, table.columns)
-        self._odd: list[Rows] = []
-        self._odd_rows = self._odd_bytes = 0
+        self._fast_path = FastPath(self._feed, context, self._keyring, table.columns)
+        self._unusual = _CollectedRows()
 
-    def copies(self) -> Iterator[list[Copy]]:
-        """Everything there is to be copied; of each list the first goes on in one COPY, the rest can wait."""
-        for raw in self._table.batches():
-            if isinstance(raw, RawBatch):
-                copies, keys = self._check(raw)
-                self._batch.note_keys(*keys)
-                yield copies
+    def copies(self) -> Iterator[list[CopyJob]]:
+        """All copy jobs of the file; of each list the first continues one long COPY, the others can wait."""
+        for batch in self._table.batches():
+            if isinstance(batch, TextBatch) and self._takes_fast_path(batch):
+                yield from self._copies_by_fast_path(batch)
             else:
-                yield from self._take(raw)
-        yield from self._rest()
+                copies, keys = self._check(batch.to_raw())
+                self._staging_table.add_keys(*keys)
+                yield copies
+        yield self._collected_by_fast_path()
+        if self._unusual:
+            yield self._check_unusual()
 
-    def _take(self, raw: TextBatch) -> Iterator[list[Copy]]:
-        """The plain rows of a batch; the others, and persons, once there are enough of them."""
-        self._again = raw.again
-        plain, rows = self._plainly.take(raw.fields)
-        self._batch.note_keys_of(raw.fields)
-        count = int(np.count_nonzero(plain))
+    def _takes_fast_path(self, batch: TextBatch) -> bool:
+        return self._fast_path_enabled and batch.fields.height > _MAX_SHORT_BATCH_ROWS
+
+    def _copies_by_fast_path(self, batch: TextBatch) -> Iterator[list[CopyJob]]:
+        """The rows in the usual form; the others, and persons, once there are enough of them."""
+        usual, rows = self._fast_path.take(batch.fields)
+        self._staging_table.add_field_keys(batch.fields)
+        count = int(np.count_nonzero(usual))
         self.read += count
         if count:
-            yield [self._batch.plain(self._plainly.columns, rows)]
-        if count < len(plain):
-            self._odd.append(raw.only(np.flatnonzero(~plain)))
-            self._odd_rows += len(plain) - count
-            self._odd_bytes += len(self._odd[-1].texts)
-        if self._odd_rows > _ROWS or self._odd_bytes > _BYTES:
-            yield self._check_odd()
-        if self._plainly.held > _BYTES:
-            yield self._collected()
+            yield [self._staging_table.encoded_rows(self._fast_path.columns, rows)]
+        self._unusual.add(batch, np.flatnonzero(~usual))
+        if self._unusual.are_enough:
+            yield self._check_unusual()
+        if self._fast_path.held > _MAX_COLLECTED_BYTES:
+            yield self._collected_by_fast_path()
 
-    def _rest(self) -> Iterator[list[Copy]]:
-        """What is held back."""
-        yield self._collected()
-        if self._odd:
-            yield self._check_odd()
+    def _collected_by_fast_path(self) -> list[CopyJob]:
+        """Persons and warnings of rows that are already copied."""
+        no_rows = CopyJob.of_rows(self._staging_table.rows, [], [])
+        return self._with_persons_and_warnings(no_rows, *self._fast_path.collected())
 
-    def _collected(self) -> list[Copy]:
-        return self._with_good(Copy.of_rows(self._batch.rows, [], []), *self._plainly.collected())
+    def _check_unusual(self) -> list[CopyJob]:
+        """Check the rows that the fast path did not take.
 
-    def _check_odd(self) -> list[Copy]:
-        """Rows that are not plain. Their keys have been noted as they were delivered: here only those that changed."""
-        raw = self._again(b"".join(few.texts for few in self._odd), np.concatenate([few.lines for few in self._odd]))
-        self._odd, self._odd_rows, self._odd_bytes = [], 0, 0
+        Their keys have been recorded as delivered; here only those are recorded that cleaning changed.
+        """
+        raw = self._unusual.take_all()
         copies, keys = self._check(raw)
-        for part in keys if self._batch.minds_keys else ():
+        for part in keys if self._staging_table.tracks_keys else ():
             delivered = raw.frame.select(self._keys).with_columns(line_number=raw.line)
             both = part.join(delivered, on="line_number", suffix=" delivered")
             changed = pl.any_horizontal(pl.col(key) != pl.col(f"{key} delivered") for key in self._keys)
-            self._batch.note_keys(both.filter(changed))
+            self._staging_table.add_keys(both.filter(changed))
         return copies
 
-    def _check(self, raw: RawBatch) -> tuple[list[Copy], list[pl.DataFrame]]:
-        """Rows that may be anything; and their keys."""
-        checked = checks.check(raw, self._feed, self._context, self._keyring)
+    def _check(self, raw: RawBatch) -> tuple[list[CopyJob], list[pl.DataFrame]]:
+        """Check rows in full; returns their copy jobs and their keys."""
+        checked = rules.check(raw, self._feed, self._context, self._keyring)
         rejected = checked.rejected.select("row", "line_number", "reasons", "content_hash", *self._keys)
-        nothing = [None] * (1 + len(self._keys))
-        seal = self._keyring.seal
-        ragged = [(line, [RowCode.COLUMNS], seal(text.encode()), *nothing) for line, text in raw.ragged]
+        no_content = [None] * (1 + len(self._keys))
+        ragged = [(line, [RowCode.COLUMNS], self._kept.take(text), *no_content) for line, text in raw.ragged]
         self.read += len(raw.line) + len(ragged)
         self.rejected += rejected.height + len(ragged)
         copies = [
-            *self._with_good(self._batch.good(checked.good.drop(self._absent)), checked.persons, checked.warnings),
-            self._batch.rejected(with_text(raw, rejected.iter_rows(), self._keyring)),
-            self._batch.rejected(ragged),
+            *self._with_persons_and_warnings(
+                self._staging_table.accepted_rows(checked.good.drop(self._absent)), checked.persons, checked.warnings
+            ),
+            self._staging_table.rejected_rows(with_text(raw, rejected.iter_rows(), self._kept)),
+            self._staging_table.rejected_rows(ragged),
         ]
         return copies, [part.select("line_number", *self._keys) for part in (checked.good, checked.rejected)]
 
-    def _with_good(self, good: Copy, persons: pl.DataFrame, warnings: pl.DataFrame) -> list[Copy]:
+    def _with_persons_and_warnings(
+        self, accepted: CopyJob, persons: pl.DataFrame, warnings: pl.DataFrame
+    ) -> list[CopyJob]:
         return [
-            good,
-            self._vault.sealed(self._feed, persons),
-            ledger.row_warnings(self._batch.arrival_id, self._number, self._path, warnings),
+            accepted,
+            self._vault.encrypted(self._feed, persons),
+            ledger.row_warnings(self._staging_table.arrival_id, self._number, self._path, warnings),
         ]
 
 
-def with_text(raw: RawBatch, rejected: Iterable[tuple[Any, ...]], keyring: Keyring) -> list[tuple[Any, ...]]:
-    """Rejected rows of a batch with their sealed text; each: row of the batch, line, reasons, hash, keys."""
+def with_text(raw: RawBatch, rejected: Iterable[tuple[Any, ...]], kept: KeptText) -> list[tuple[Any, ...]]:
+    """Add the text, where it is kept, to rejected rows of a batch, given as index, line, reasons, hash and keys."""
     rows = list(rejected)
-    texts = raw.raw([row for row, *_ in rows])
+    texts = [""] * len(rows) if kept.is_full else raw.raw([row for row, *_ in rows])
     return [
-        (line, reasons, keyring.seal(text.encode()), *content)
+        (line, reasons, kept.take(text), *content)
         for (_, line, reasons, *content), text in zip(rows, texts, strict=True)
     ]

@@ -14,9 +14,14 @@ from stdnum.iso7064 import mod_11_2
 
 Row = Mapping[str, Any]
 
+#: An inbox of three months with what must come of it (its README tells more).
+SAMPLES = Path(__file__).parent / "data" / "samples"
+#: Another of eight months and all sources, likewise.
+ALL_SOURCES = SAMPLES.with_name("samples-part2")
+
 
 def certno(number: int, born: str = "19800101") -> str:
-    """A right identity number of nobody."""
+    """A valid identity number that no person has."""
     stem = f"44{9900 + number // 1000 % 100:04d}{born}{number % 1000:03d}"
     return stem + mod_11_2.calc_check_digit(stem)
 
@@ -50,6 +55,21 @@ def text(rows: Sequence[Row], header: Sequence[str] | None = None) -> str:
     return out.getvalue()
 
 
+def manifest_of(name: str, resources: Sequence[Row], **properties: Any) -> Row:
+    """A manifest; ``properties`` replace what every delivery of the tests has."""
+    return {
+        "name": name,
+        "created": "2026-08-03T08:00:00+08:00",
+        "source": "training",
+        "sender": "440000",
+        "period": "2026-07",
+        "mode": "delta",
+        "contract_version": "1.0.0",
+        **properties,
+        "resources": list(resources),
+    }
+
+
 def write(
     inbox: Path,
     name: str,
@@ -65,12 +85,12 @@ def write(
 
     Args:
         inbox: Where.
-        name: Of the delivery, and of its place unless ``location`` says otherwise.
+        name: Of the delivery, and of its folder unless ``location`` is given.
         files: Resource name (the feed, unless ``feeds`` names another) -> rows, or text as it is.
         location: Folder (or zip without its ending) in the inbox.
         zipped: As a zip.
         feeds: Feed by resource name.
-        resources: Further properties by resource name; a ``hash`` here is a lie.
+        resources: Further properties by resource name; a ``hash`` here replaces the right one.
         properties: Of the manifest.
     """
     folder = inbox / (location or name)
@@ -86,26 +106,16 @@ def write(
         if feeds and resource in feeds:
             entry["feed"] = feeds[resource]
         listed.append({**entry, **(resources or {}).get(resource, {})})
-    manifest = {
-        "name": name,
-        "created": "2026-08-03T08:00:00+08:00",
-        "source": "training",
-        "sender": "440000",
-        "period": "2026-07",
-        "mode": "delta",
-        "contract_version": "1.0.0",
-        **properties,
-        "resources": listed,
-    }
+    manifest = manifest_of(name, listed, **properties)
     (folder / "datapackage.json").write_text(json.dumps(manifest), encoding="utf-8")
     if not zipped:
         return folder
-    place = folder.with_name(f"{folder.name}.zip")
-    with zipfile.ZipFile(place, "w") as archive:
+    archive_path = folder.with_name(f"{folder.name}.zip")
+    with zipfile.ZipFile(archive_path, "w") as archive:
         for file in sorted(folder.iterdir()):
             archive.write(file, file.name)
     shutil.rmtree(folder)
-    return place
+    return archive_path
 
 
 def register_of(codes: Sequence[str], numbers: Sequence[int], **more: Any) -> dict[str, list[Row]]:
@@ -118,5 +128,5 @@ def register_of(codes: Sequence[str], numbers: Sequence[int], **more: Any) -> di
 
 def snapshot(inbox: Path, name: str, numbers: Sequence[int], **properties: Any) -> Path:
     """A membership snapshot with one organisation."""
-    told = {"source": "membership", "mode": "snapshot", **properties}
-    return write(inbox, name, register_of(["A1"], numbers), **told)
+    merged = {"source": "membership", "mode": "snapshot", **properties}
+    return write(inbox, name, register_of(["A1"], numbers), **merged)

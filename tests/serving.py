@@ -1,9 +1,9 @@
-"""``warehouse serve`` as a child process of a test, and what a test asks it."""
+"""``warehouse serve`` as a child process of a test."""
 
-import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -19,10 +19,23 @@ import psutil
 import psycopg
 
 from ingest.settings import Settings
-from warehouse import server
+from warehouse.local import server, services
 
-#: From the first start to the page, on two busy cores.
+#: Longest first start, on two busy cores.
 START_SECONDS = 240
+
+
+def open_to_others(home: Path) -> list[str]:
+    """Files of a home that others may read or write, and folders that they may list.
+
+    PostgreSQL's socket is left out: its folder lets readers connect, who need a password.
+    """
+    paths = [path for path in (home, *home.rglob("*")) if path.relative_to(home).parts[:2] != ("postgres", "run")]
+    return [
+        f"{path.relative_to(home)} {stat.S_IMODE(path.stat().st_mode):o}"
+        for path in sorted(paths)
+        if not path.is_symlink() and path.stat().st_mode & 0o066
+    ]
 
 
 class Serving:
@@ -48,22 +61,22 @@ class Serving:
             self.lines.append(line.rstrip())
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return "\n".join(self.lines)
 
-    def wait(self, for_what: Callable[[], Any], seconds: float) -> Any:
-        """Wait until something is true, and return it; fails when the time is up or the command has ended."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+    def wait(self, condition: Callable[[], Any], seconds: float) -> Any:
+        """Wait until ``condition`` returns something true, and return it; fails after ``seconds`` or if the command ends."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             with suppress(psycopg.OperationalError, psycopg.errors.UndefinedTable, httpx.HTTPError):
-                if found := for_what():
-                    return found
-            assert self.process.poll() is None, f"ended:\n{self.said}"
+                if result := condition():
+                    return result
+            assert self.process.poll() is None, f"ended:\n{self.output}"
             time.sleep(0.5)
-        raise AssertionError(f"not within {seconds} s:\n{self.said}\n{self.logs()}")
+        raise AssertionError(f"not within {seconds} s:\n{self.output}\n{self.logs()}")
 
     def logs(self) -> str:
-        """What Airflow knows of its runs, tasks that did not do and files, and the end of each service's log."""
+        """DAG runs, failed tasks and import errors of Airflow's database, and the end of each service's log."""
         folder = self.settings.root / "airflow" / "logs"
         parts = [f"== {path.name}\n{path.read_text()[-1500:]}" for path in folder.glob("*.log")]
         with suppress(psycopg.Error), psycopg.connect(server.database_dsn(self.settings, "airflow")) as conn:
@@ -81,7 +94,7 @@ class Serving:
             return conn.execute(query, parameters).fetchall()
 
     def published(self) -> list[str]:
-        """Names of the deliveries that count in the current publication."""
+        """Names of the deliveries in the current publication."""
         rows = self.query("SELECT unnest(deliveries) FROM ops.publication WHERE is_current")
         return [name for (name,) in rows]
 
@@ -89,47 +102,40 @@ class Serving:
         return int(self.query("SELECT count(*) FROM ops.publication")[0][0])
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Airflow's REST interface, with the login that stands on the screen."""
-        found = re.search(r"page +(\S+) +login (\S+) / (\S+)", self.said)
-        assert found, self.said
-        address, user, password = found.groups()
+        """Call Airflow's REST API, with the login that the command has printed."""
+        match = re.search(r"page +(\S+) +login (\S+) / (\S+)", self.output)
+        assert match, self.output
+        address, user, password = match.groups()
         with httpx.Client(base_url=address, trust_env=False, timeout=30) as client:
             token = client.post("/auth/token", json={"username": user, "password": password}).json()["access_token"]
-            answer = client.request(method, f"/api/v2/{path}", json=body, headers={"Authorization": f"Bearer {token}"})
-        answer.raise_for_status()
-        return answer.json()
+            response = client.request(
+                method, f"/api/v2/{path}", json=body, headers={"Authorization": f"Bearer {token}"}
+            )
+        response.raise_for_status()
+        return response.json()
 
     def at_rest(self) -> bool:
-        """No run is queued or running."""
+        """Whether no DAG run is queued or running."""
         return not self.call("GET", "dags/~/dagRuns?state=queued&state=running")["dag_runs"]
 
     def pid(self, service: str) -> int:
-        for number in json.loads((self.settings.root / "airflow" / "services.json").read_text()):
-            with suppress(psutil.Error):
-                if service in " ".join(psutil.Process(int(number)).cmdline()):
-                    return int(number)
-        raise AssertionError(f"{service} does not run")
+        """The first process of a service."""
+        return services.running(self.settings.root / "airflow", service)[0].pid
 
     def members(self) -> list[psutil.Process]:
         """Every process of every service."""
-        leaders = {int(pid) for pid in json.loads((self.settings.root / "airflow" / "services.json").read_text())}
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error, OSError):
-                if os.getsid(process.pid) in leaders:
-                    found.append(process)
-        return found
+        return services.running(self.settings.root / "airflow")
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """End it as Ctrl-C does; returns its exit code."""
+        """Send a signal, by default as Ctrl-C does; returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout=120)
 
 
 @contextmanager
-def home_of_its_own() -> Iterator[Path]:
-    """A home that the embedded server's OS user can reach; nothing runs in it afterwards."""
+def temporary_home() -> Iterator[Path]:
+    """A folder that the embedded server's OS user can reach. Its server is stopped at the end."""
     with TemporaryDirectory(prefix="warehouse-test-") as home:
         try:
             yield Path(home)

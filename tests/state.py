@@ -6,11 +6,14 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ingest import batches, contracts, landing
+from ingest import contracts
 from ingest.contracts import Contracts
-from ingest.identity import Keyring
+from ingest.landing import staging_tables, tables
+from ingest.privacy.keyring import Keyring
 
 State = dict[str, Any]
+#: Published relations that show when a publication was made, and its number.
+CLOCKS = {"marts.share_catalogue"}
 
 
 def of(conn: psycopg.Connection, known: Contracts, keyring: Keyring) -> State:
@@ -25,7 +28,7 @@ def of(conn: psycopg.Connection, known: Contracts, keyring: Keyring) -> State:
             " unknown_columns FROM ops.delivery_file ORDER BY 1, 2, 3"
         ).fetchall(),
         "rejected": [
-            (*row[:-1], keyring.open(row[-1]))
+            (*row[:-1], keyring.decrypt(row[-1]))
             for row in conn.execute(
                 "SELECT delivery_name, path, feed, line_number, reasons, raw FROM ops.rejected_row ORDER BY 1, 2, 3, 4"
             )
@@ -34,21 +37,21 @@ def of(conn: psycopg.Connection, known: Contracts, keyring: Keyring) -> State:
             "SELECT delivery_name, path, line_number, codes FROM ops.row_warning ORDER BY 1, 2, 3, 4"
         ).fetchall(),
         "persons": [
-            (key, keyring.open(sealed), created, name)
+            (key, keyring.decrypt(sealed, key.bytes), created, name)
             for key, sealed, created, name in conn.execute(
                 "SELECT person_key, sealed, created, delivery_name FROM vault.person ORDER BY 1"
             )
         ],
     }
-    for table in landing.layout(known):
+    for table in tables.layout(known):
         state[table] = conn.execute(
             sql.SQL(
                 "SELECT a.name, a.status, to_jsonb(l) - 'delivery_id' FROM {} AS l"
                 " INNER JOIN ops.arrival AS a ON a.arrival_id = l.delivery_id"
                 " ORDER BY a.name, l.file_no, l.line_number"
-            ).format(sql.Identifier(landing.SCHEMA, table))
+            ).format(sql.Identifier(tables.SCHEMA, table))
         ).fetchall()
-    state["leftovers"] = batches.leftovers(conn)
+    state["leftovers"] = staging_tables.orphaned_tables(conn)
     return state
 
 
@@ -60,6 +63,8 @@ def published(dsn: str, keyring: Keyring) -> State:
             "SELECT schemaname, viewname FROM pg_views WHERE schemaname IN ('core', 'marts', 'casework')"
         ).fetchall()
         for view in views:
+            if ".".join(view) in CLOCKS:
+                continue
             rows = conn.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*view))).fetchall()
             state[".".join(view)] = Counter(map(repr, rows))
     return state

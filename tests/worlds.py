@@ -1,9 +1,11 @@
 """Random deliveries straight in the landing tables, and dbt over any set of them: what dbt makes of them is what counts."""
 
 import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,19 +15,26 @@ import pytest
 from psycopg import sql
 
 from ingest import contracts, database
+from ingest.contracts import Feed
 from ingest.settings import Settings
-from warehouse import dbt
+from tests import random_rows
+from tests.random_rows import EMPLOYERS, FIRST_DAY, Row
+from warehouse.build import dbt
 
 PROJECT = Path(__file__).parents[1] / "dbt_project"
 SENDERS = ("110000", "350000", "440000")
 MONTHS = tuple(date(2026, month, 1) for month in range(1, 6))
 PERSONS = tuple(UUID(int=n) for n in range(1, 13))
-EMPLOYERS = tuple(f"9111010{n}MA0000000{n}" for n in range(3))
+#: How often a delivery is of a source, relative to the others.
+SOURCES = {"membership": 10, "training": 6, "medical": 6, "employment": 8, "services": 4}
+#: Of a feed whose rows follow from its contract: so many keys.
+KEYS = 14
 
-#: Of every call of dbt.
-ARGUMENTS = ("--quiet", "--log-level-file", "none", "--no-use-colors")
-
-Row = dict[str, Any]
+#: The project as dbt parsed it for each build schema: once a process, because a parse takes ten seconds. It names the
+#: database, which is the same for all tests with the fixture ``builds``.
+_PARSED: dict[str, Any] = {}
+#: Of every call of dbt. Its manifest as a file, which nobody here reads, would take as long as some models.
+ARGUMENTS = ("--quiet", "--log-level-file", "none", "--no-use-colors", "--no-write-json")
 
 
 @dataclass
@@ -47,9 +56,9 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.deliveries = [self._delivery(number) for number in range(1, 29)]
+        self.deliveries = [self._delivery(number) for number in range(1, 45)]
 
-    def _day(self, first: date = date(2025, 1, 15), days: int = 500) -> date:
+    def _day(self, first: date = FIRST_DAY, days: int = 500) -> date:
         return first + timedelta(days=self.random.randrange(days))
 
     def _some(self, count: int, share: float) -> list[int]:
@@ -57,7 +66,10 @@ class World:
 
     def _delivery(self, number: int) -> Delivery:
         pick = self.random.choice
-        source = self.random.choices(("membership", "training", "medical"), (5, 3, 3))[0]
+        feeds: dict[str, list[Feed]] = {}
+        for feed in contracts.load().feeds.values():
+            feeds.setdefault(feed.source, []).append(feed)
+        source = self.random.choices(list(feeds), [SOURCES.get(one, 1) for one in feeds])[0]
         month = pick(MONTHS)
         # few instants: ties are broken by name
         created = datetime(2026, 6, pick((1, 2, 3)), tzinfo=UTC)
@@ -65,22 +77,26 @@ class World:
         name = f"{pick('abcdef')}-{source}-{number}"
         delivery = Delivery(number, name, source, pick(SENDERS), month, mode, created)
         share = 0.8 if mode == "snapshot" else 0.25
-        makers = {
-            "membership": {"organisation": (self._organisation, 5), "member": (self._member, 10)},
-            "training": {
-                "enrolment": (self._enrolment, 10),
-                "certificate": (self._certificate, 10),
-                "fund": (self._fund, 4),
-            },
-            "medical": {
-                "person": (self._insured, 8),
-                "insurance": (self._insurance, 10),
-                "settlement": (self._settlement, 14),
-            },
-        }[source]
-        for feed, (make, keys) in makers.items():
-            delivery.feeds[feed] = [make(key) for key in self._some(keys, share)]
+        for feed in feeds[source]:
+            make, keys = self._maker(feed)
+            delivery.feeds[feed.name] = [make(key) for key in self._some(keys, share)]
         return delivery
+
+    def _maker(self, feed: Feed) -> tuple[Callable[[int], Row], int]:
+        """What makes the row of a key of a feed, and how many keys there are."""
+        makers = {
+            "membership_organisation": (self._organisation, 5),
+            "membership_member": (self._member, 10),
+            "training_enrolment": (self._enrolment, 10),
+            "training_certificate": (self._certificate, 10),
+            "training_fund": (self._fund, 4),
+            "medical_person": (self._insured, 8),
+            "medical_insurance": (self._insurance, 10),
+            "medical_settlement": (self._settlement, 14),
+            "services_service_record": (self._service_record, 16),
+            "employment_social_insurance_month": (partial(self._payment, feed), KEYS),
+        }
+        return makers.get(feed.table, (lambda key: random_rows.row(feed, key, self.random, self._person()), KEYS))
 
     def _person(self) -> Row:
         person = self.random.choice(PERSONS)
@@ -123,13 +139,15 @@ class World:
 
     def _enrolment(self, key: int) -> Row:
         pick = self.random.choice
+        started = self._day()
         return self._person() | {
             "enrolment_id": f"E{key}",
             "provider_name": "School",
             "occupation_code": pick((None, "6-18-01-01")),
             "training_type": pick(("1", "2")),
-            "started_on": self._day(),
-            "result": pick(("1", "2")),
+            "started_on": started,
+            "ended_on": pick((None, *(started + timedelta(days=days) for days in (0, 20, 50)))),
+            "result": pick(("1", "1", "2")),
             "attended_hours": pick((None, Decimal("7.5"), Decimal(40))),
             "funding_source": pick((None, "1", "4")),
             "subsidy_amount": pick((None, Decimal("100.10"), Decimal(33))),
@@ -208,39 +226,57 @@ class World:
             "overlmt_selfpay": Decimal(0),
         }
 
+    def _payment(self, feed: Feed, key: int) -> Row:
+        """Kinds of contributions that figures count more often than the others."""
+        row = random_rows.row(feed, key, self.random, self._person())
+        return row | {"insurance_kind": self.random.choice((row["insurance_kind"], "110", "900"))}
+
+    def _service_record(self, key: int) -> Row:
+        pick = self.random.choice
+        person = self._person()
+        known = self.random.random() < 0.8
+        return (person if known else dict.fromkeys(person)) | {
+            "record_id": f"R{key}",
+            "service_type": pick(("11", "21", "31", "31", "51", "99")),
+            "served_on": self._day(date(2025, 1, 15), 500),
+            "org_code": f"O{self.random.randrange(6)}",
+            "admdvs": pick(("110101", "350102")),
+            "persons": pick((1, 3)),
+            "amount": pick((None, Decimal("200.50"), Decimal(1000))),
+            "in_kind": pick((None, Decimal(30))),
+            "scheme_code": pick((None, "inpatient-13", "second-claim", "none")),
+            "status": pick(("1", "1", "1", "0")),
+        }
+
 
 class Builds:
-    """The two build schemas of a database, and dbt."""
+    """The two build schemas of a database, in which the seeds are loaded, and dbt."""
 
-    def __init__(self, dsn: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    def __init__(self, dsn: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.conn = database.connect(dsn)
-        self.place = place
+        self.folder = folder
         for name, value in dbt.environment(dsn, settings).items():
             monkeypatch.setenv(name, value)
-        self.runners: dict[str, Any] = {}  # of dbt, whose import takes a while
-
-    def prepare(self, schema: str) -> None:
-        """Load the seeds of a build schema, and parse the project for it once."""
-        from dbt.cli.main import dbtRunner
-
-        if schema not in self.runners:
-            self.runners[schema] = dbtRunner()
-            self.dbt(schema, "seed")
-            self.runners[schema] = dbtRunner(manifest=self.runners[schema].invoke([*ARGUMENTS, "parse"]).result)
 
     def dbt(self, schema: str, *arguments: str) -> None:
-        """Call dbt for a build schema."""
-        self.prepare(schema)
-        result = self.runners[schema].invoke(
+        """Call dbt for a build schema. Each call gets a copy of what dbt parsed, which it changes while it runs."""
+        if schema not in _PARSED:
+            _PARSED[schema] = self._invoke(schema, "parse").result
+        result = self._invoke(schema, *arguments, "--threads", "2", manifest=_PARSED[schema].deepcopy())
+        failed = [f"{one.node.name}: {one.message}" for one in result.result or [] if one.status in ("error", "fail")]
+        assert result.success, failed or result.exception
+
+    def _invoke(self, schema: str, *arguments: str, manifest: Any = None) -> Any:
+        from dbt.cli.main import dbtRunner  # slow to import
+
+        return dbtRunner(manifest=manifest).invoke(
             [
                 *ARGUMENTS,
                 *arguments,
-                *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--threads", "2"),
-                *("--target-path", str(self.place / schema), "--vars", f"{{build: {schema}}}"),
+                *("--project-dir", str(PROJECT), "--profiles-dir", str(dbt.PROFILE)),
+                *("--target-path", str(self.folder / schema), "--vars", f"{{build: {schema}}}"),
             ]
         )
-        failed = [f"{one.node.name}: {one.message}" for one in result.result or [] if one.status in ("error", "fail")]
-        assert result.success, failed or result.exception
 
     def freeze(self, schema: str, deliveries: list[Delivery]) -> None:
         """What the next build is to hold."""
@@ -265,18 +301,23 @@ class Builds:
                 [schema],
             )
 
-    def full(self, schema: str, deliveries: list[Delivery]) -> None:
-        """Build from nothing."""
+    def full(self, schema: str, deliveries: list[Delivery], models: Sequence[str] = ()) -> None:
+        """Build from nothing; with ``models``, these and all that they are made of."""
         self.conn.execute("DELETE FROM ops.build_delivery WHERE build = %s", [schema])
         self.freeze(schema, deliveries)
-        self.dbt(schema, "run", "--full-refresh")
+        self.run(schema, "--full-refresh", models=models)
         self.complete(schema)
+
+    def run(self, schema: str, *options: str, models: Sequence[str] = ()) -> None:
+        """Bring the models up to date; with ``models``, these and all that they are made of."""
+        self.dbt(schema, "run", *options, *(("--select", *(f"+{model}" for model in models)) if models else ()))
 
     def differences(self) -> list[str]:
         """Relations of the two builds that do not hold the same rows."""
         found = []
         for (table,) in self.conn.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'build_a' ORDER BY 1"
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = 'build_a' AND table_type = 'BASE TABLE' ORDER BY 1"
         ).fetchall():
             one, two = sql.Identifier("build_a", table), sql.Identifier("build_b", table)
             rows = self.conn.execute(
@@ -297,23 +338,53 @@ def land(conn: psycopg.Connection, deliveries: list[Delivery]) -> None:
                 sql.Identifier("landing", f"{feed.table}_all"), sql.Identifier("landing", feed.table)
             )
         )
+        money = {column.name: Decimal(0) for column in feed.columns if column.default_zero}
+        by_columns: dict[tuple[str, ...], list[list[Any]]] = {}
         for delivery in deliveries:
             if delivery.source != feed.source:
                 continue
-            for line, row in enumerate(delivery.feeds[feed.name], start=1):
+            for line, row in enumerate(delivery.feeds.get(feed.name, []), start=1):
                 full = {
+                    **money,
                     "delivery_id": delivery.number,
                     "file_no": 1,
                     "line_number": line,
                     "content_hash": hash(tuple(row.items())),
-                } | row
-                money = {c.name: Decimal(0) for c in feed.columns if c.default_zero}
-                full = money | full
-                conn.execute(
-                    sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-                        sql.Identifier("landing", feed.table),
-                        sql.SQL(", ").join(map(sql.Identifier, full)),
-                        sql.SQL(", ").join(sql.Placeholder() * len(full)),
-                    ),
-                    list(full.values()),
-                )
+                    **row,
+                }
+                by_columns.setdefault(tuple(full), []).append(list(full.values()))
+        for columns, values in by_columns.items():
+            conn.cursor().executemany(
+                sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+                    sql.Identifier("landing", feed.table),
+                    sql.SQL(", ").join(map(sql.Identifier, columns)),
+                    sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+                ),
+                values,
+            )
+
+
+def rows(conn: psycopg.Connection, tables: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Of tables of build_a: where each row lies on disk (which a rewritten row changes), by the row's name.
+
+    ``tables`` has an SQL expression for the name of a row by table.
+    """
+    found = {}
+    for table, name in tables.items():
+        schema = "build_a_staging" if table.startswith("int_") else "build_a"
+        found[table] = dict(
+            conn.execute(f"SELECT {name}, ctid::text || xmin::text FROM {schema}.{table}").fetchall()  # type: ignore[arg-type]
+        )
+    return found
+
+
+def changed(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> dict[str, set[str]]:
+    """The names of rows that were made, made anew or taken away, by table."""
+    return {
+        table: {
+            name
+            for name in before[table].keys() | after[table].keys()
+            if before[table].get(name) != after[table].get(name)
+        }
+        for table in before
+    }

@@ -1,15 +1,19 @@
 {# Event feeds: of one sender and key the row of the last delivery counts, in the order (created, name). #}
 
-{# Body of a model int_touched_<fact>: the keys whose row in the fact changes, with the delivery the new row comes from
-   (null: the key is gone) and, as old_<column>, what the row that stood before remembers.
-   Deliveries that arrived are compared with the rows that stand; only keys whose row came from a changed delivery are
-   looked up among all deliveries. Rows with is_current false were touched by an earlier, unfinished attempt: their old
-   values matter to what is built on the fact, the fact itself is not concerned. #}
-{% macro touched_events(staging, fact, source, keys, remember) %}
--- depends_on: {{ ref('int_delivery_changed') }}
-{% set standing = previous(fact) %}
+{# Body of a model int_changed_<fact>: the keys whose row in the fact changes, with the delivery that the new row comes
+   from (null: the key is gone) and, as old_<column>, values of the row before (`remember`, each "type column").
+   Deliveries that arrived are compared with the rows of the fact; only keys whose row came from a changed delivery are
+   looked up among all deliveries. Rows with is_current false were found by an earlier, unfinished build: the models built
+   on the fact need their old values, the fact itself does not. #}
+{% macro changed_events(staging, fact, source, keys, remember) %}
+-- depends_on: {{ ref('int_changed_delivery') }}
+{% set existing = previous(fact) %}
 {% set changed %}
     select delivery_id from {{ ref('int_delivery') }} where is_changed and source = '{{ source }}'
+{% endset %}
+{% set changed_senders = 'select sender from ' ~ ref('int_changed_delivery') ~ " where source = '" ~ source ~ "'" %}
+{% set of_changed_senders %}
+    select delivery_id from {{ ref('int_delivery') }} where source = '{{ source }}' and sender in ({{ changed_senders }})
 {% endset %}
 with
 
@@ -28,7 +32,7 @@ arrived as (
     group by delivery.sender, {% for key in keys %}event.{{ key }}{{ ', ' if not loop.last }}{% endfor %}
 ),
 
-{% if standing is none -%}
+{% if existing is none -%}
 winner as (
     select
         arrived.*,
@@ -45,8 +49,12 @@ lost as (
         {% endfor -%}
         {% for column in remember %}{{ column.split(' ')[1] }}{{ ', ' if not loop.last }}
         {% endfor -%}
-    from {{ standing }}
-    where delivery_name in (select name from {{ ref('int_delivery_changed') }} where source = '{{ source }}')
+    from {{ existing }}
+    where {{ only_literals(
+        'delivery_name',
+        'select name from ' ~ ref('int_changed_delivery') ~ " where source = '" ~ source ~ "'",
+        ref('int_changed_delivery')
+    ) }}
 ),
 
 looked_up as (
@@ -62,7 +70,7 @@ looked_up as (
             delivery.sender = lost.sender
             {% for key in keys %}and event.{{ key }} = lost.{{ key }}
             {% endfor -%}
-    where delivery.source = '{{ source }}'
+    where {{ only_partitions_of(of_changed_senders, 'event') }}
     group by delivery.sender, {% for key in keys %}event.{{ key }}{{ ', ' if not loop.last }}{% endfor %}
 ),
 
@@ -87,18 +95,19 @@ winner as (
         {% for key in keys %}arrived.{{ key }},
         {% endfor -%}
         arrived.event_rank,
-        {% for column in remember %}standing.{{ column.split(' ')[1] }} as old_{{ column.split(' ')[1] }},
+        {% for column in remember %}existing.{{ column.split(' ')[1] }} as old_{{ column.split(' ')[1] }},
         {% endfor -%}
         true as is_current
     from arrived
-    left join {{ standing }} as standing
+    left join {{ existing }} as existing
         on
-            arrived.sender = standing.sender
-            {% for key in keys %}and arrived.{{ key }} = standing.{{ key }}
+            arrived.sender = existing.sender
+            {% for key in keys %}and arrived.{{ key }} = existing.{{ key }}
             {% endfor -%}
-    left join {{ ref('int_delivery') }} as its_delivery on standing.delivery_name = its_delivery.name
+            and {{ only_literals('existing.sender', changed_senders, ref('int_changed_delivery')) }}
+    left join {{ ref('int_delivery') }} as existing_delivery on existing.delivery_name = existing_delivery.name
     where
-        (standing.delivery_name is null or (not its_delivery.is_changed and its_delivery.event_rank < arrived.event_rank))
+        (existing.delivery_name is null or (not existing_delivery.is_changed and existing_delivery.event_rank < arrived.event_rank))
         and not exists (
             select 1 from lost
             where
@@ -109,7 +118,7 @@ winner as (
 ),
 {%- endif %}
 
-touched as (
+changed_key as (
     select
         winner.sender,
         {% for key in keys %}winner.{{ key }},
@@ -138,34 +147,35 @@ touched as (
 
 final as (
     select distinct
-        touched.*,
+        changed_key.*,
         build.generation
-    from touched
+    from changed_key
     cross join {{ ref('int_build') }} as build
 )
 
 select * from final
 {% endmacro %}
 
-{# The rows of an event feed that count, with the sender: of the touched keys in an incremental run, else of all. #}
-{% macro latest_events(staging, source, keys, touched) %}
-    {%- if is_incremental() %}
+{# The rows of an event feed that count, with the sender: of the changed keys in an incremental run, else all. A model
+   that is a plain table has no changed keys. #}
+{% macro latest_events(staging, source, keys, changed_keys=none) %}
+    {%- if changed_keys is not none and is_incremental() %}
     {%- set to_read %}
-    select distinct delivery_id from {{ ref(touched) }} where is_current and delivery_id is not null
+    select distinct delivery_id from {{ ref(changed_keys) }} where is_current and delivery_id is not null
     {%- endset %}
     select
-        touched.sender,
+        changed_key.sender,
         delivery.name as delivery_name,
         event.*
     from {{ ref(staging) }} as event
     inner join {{ ref('int_delivery') }} as delivery on event.delivery_id = delivery.delivery_id
-    inner join {{ ref(touched) }} as touched
+    inner join {{ ref(changed_keys) }} as changed_key
         on
-            event.delivery_id = touched.delivery_id
-            {% for key in keys %}and event.{{ key }} = touched.{{ key }}
+            event.delivery_id = changed_key.delivery_id
+            {% for key in keys %}and event.{{ key }} = changed_key.{{ key }}
             {% endfor -%}
     where
-        touched.is_current
+        changed_key.is_current
         and {{ only_partitions_of(to_read, 'event') }}
     {%- else %}
     select distinct on (delivery.sender, {% for key in keys %}event.{{ key }}{{ ', ' if not loop.last }}{% endfor %})

@@ -1,9 +1,13 @@
+{# The schema of what is published: of the two build schemas the one that the caller names, else that of the profile. #}
+{% macro build_schema() -%}
+    {{ return(var('build', target.schema)) }}
+{%- endmacro %}
+
 {# build_a | build_b for what is published, build_a_staging | build_b_staging for everything else. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {%- set build = var('build') -%}
     {%- if custom_schema_name is none -%}
-        {{ build }}
+        {{ build_schema() }}
     {%- else -%}
-        {{ build }}_{{ custom_schema_name | trim }}
+        {{ build_schema() }}_{{ custom_schema_name | trim }}
     {%- endif -%}
 {%- endmacro %}

@@ -27,3 +27,20 @@
 {% macro institution_key(sender, code) -%}
     {{ surrogate_key(["case when " ~ code ~ " ~ '^[HP][0-9]{11}$' then '100000' else " ~ sender ~ " end", code]) }}
 {%- endmacro %}
+
+{# Query for the deliveries whose settlements a model reads: all in a full build, else those that changed. Where a
+   delivery of a sender went, all of that sender, for an older row of the same settlement counts again. #}
+{% macro settlement_deliveries_to_read() %}
+    select delivery_id from {{ ref('int_delivery') }}
+    where
+        source = 'medical'
+        {%- if is_incremental() %}
+        and (
+            is_changed
+            or sender in (
+                select sender from {{ ref('int_changed_delivery') }}
+                where source = 'medical' and not is_input
+            )
+        )
+        {%- endif %}
+{%- endmacro %}

@@ -14,71 +14,106 @@ from open_data_contract_standard.model import CustomProperty, DataQuality, OpenD
 from pydantic import ValidationError
 
 from ingest.contracts.model import (
+    DIRECT_IDENTIFIER,
+    INTEGER_BITS,
+    ROLE_KINDS,
+    SOURCE_FILE,
     CodeList,
     Column,
+    ContractError,
     Contracts,
     Feed,
     Kind,
     OrderRule,
+    Role,
     SignRule,
+    Source,
     SumRule,
+    TogetherRule,
     header_key,
 )
-from ingest.errors import WarehouseError
+from ingest.contracts.properties import (
+    RULES,
+    CodeListProperties,
+    ColumnProperties,
+    ContractProperties,
+    DescriptionProperties,
+    FeedProperties,
+    Group,
+    OrderProperties,
+    SignProperties,
+    SourceProperties,
+    SumProperties,
+    TogetherProperties,
+    validate,
+)
 
-#: The folder of the code lists, beside the folders of the sources.
+#: The folder of the code lists, beside the folders of the sources, and its file of their names.
 CODES = "codes"
-#: A column of this classification names a person: it goes to the vault and nowhere else.
-DIRECT_IDENTIFIER = "direct_identifier"
+LISTS = "_lists.yaml"
 
-_COLUMN_PROPERTIES = {
-    "kind",
-    "descriptionZh",
-    "codeList",
-    "codeMatch",
-    "patternCode",
-    "usccFirst",
-    "maximumYear",
-    "mayLieAhead",
-    "stripLeadingZeros",
-    "defaultZero",
-    "aliases",
-    "sample",
-}
-_FEED_PROPERTIES = {"kind", "descriptionZh", "requiredInSnapshot", "droppedColumns"}
-_CONTRACT_PROPERTIES = {"supportedMajorVersions", "rejectedShareTolerance"}
-_MATCHES = {"exact", "prefix", "open", "first_two"}
-_INTEGER_BITS = {"smallint": 15, "integer": 31, "bigint": 63}
+_SPELLED = ("code", "label", "label_en", "spellings")
+#: SQL types of the kinds that have exactly one.
+_TYPES = {Kind.DATE: "date", Kind.MONTH: "date", Kind.DATETIME: "timestamp", Kind.FLAG: "boolean"}
+_DAYS = frozenset({Kind.DATE, Kind.MONTH})
+_NUMERIC = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.MONEY})
+#: Sums are computed in hundredths, in 64 bits.
+_HIGHEST_SUM = Decimal(2**63 - 1)
 
 # The parser written in C takes a tenth of the time where PyYAML was built with it.
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class ContractError(WarehouseError):
-    """A contract or code list that cannot be used; the message names the file and the place in it."""
-
-
 def read_contracts(root: Path) -> Contracts:
-    """Reads ``<root>/<source>/<feed>.yaml`` and ``<root>/codes/*.csv``."""
-    code_lists = {path.stem: read_code_list(path) for path in sorted((root / CODES).glob("*.csv"))}
+    """Reads ``<root>/<source>/<feed>.yaml`` and ``_source.yaml``, and ``<root>/codes/*.csv``."""
+    code_lists = read_code_lists(root / CODES)
+    sources = {path.parent.name: _source(path) for path in sorted(root.glob(f"*/{SOURCE_FILE}"))}
     feeds = {}
-    for path in sorted(root.glob("*/*.yaml")):
+    for path in sorted(root.glob("*/[!_]*.yaml")):
         feed = read_feed(path, code_lists)
         feeds[feed.source, feed.name] = feed
+        if feed.source not in sources:
+            raise ContractError(f"{path.parent}: no {SOURCE_FILE}, which says who sends the feeds of this folder")
+        if feed.required_in_snapshot and not sources[feed.source].snapshots:
+            source_file = path.with_name(SOURCE_FILE)
+            raise ContractError(f"{source_file}: the source has no snapshots, but {feed.name} is required in one")
     if not feeds:
         raise ContractError(f"no contract below {root}")
-    return Contracts(feeds=feeds, code_lists=code_lists)
+    return Contracts(feeds=feeds, code_lists=code_lists, source_files=sources)
 
 
-def read_code_list(path: Path) -> CodeList:
+def _source(path: Path) -> Source:
+    try:
+        return Source(name=path.parent.name, **validate(SourceProperties, _yaml(path)).model_dump())
+    except (yaml.YAMLError, ValueError) as error:
+        raise ContractError(f"{path}: {error}") from error
+
+
+def read_code_lists(folder: Path) -> dict[str, CodeList]:
+    """Reads every list of a folder, each with its entry in ``_lists.yaml``."""
+    path = folder / LISTS
+    try:
+        listed = {name: validate(CodeListProperties, entry, name) for name, entry in (_yaml(path) or {}).items()}
+    except (OSError, AttributeError, yaml.YAMLError, ValueError) as error:
+        raise ContractError(f"{path}: {error}") from error
+    files = {file.stem: file for file in sorted(folder.glob("*.csv"))}
+    if unmatched := files.keys() ^ listed.keys():
+        raise ContractError(f"{path}: {', '.join(sorted(unmatched))}: every list has a file and an entry here")
+    return {name: read_code_list(file, listed[name]) for name, file in files.items()}
+
+
+def read_code_list(path: Path, custom: CodeListProperties) -> CodeList:
     """Reads one list: columns ``code, label, label_en, spellings`` (separated by ``|``), and any further ones."""
     codes: dict[str, str] = {}
     spellings: dict[str, str] = {}
     extra: dict[str, dict[str, str]] = defaultdict(dict)
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        if missing := {"code", "label", "label_en", "spellings"} - set(rows.fieldnames or ()):
+        if missing := set(_SPELLED) - set(rows.fieldnames or ()):
             raise ContractError(f"{path}: no column {', '.join(sorted(missing))}")
+        types = {name: custom.types.get(name, "text") for name in rows.fieldnames or ()}
+        if unknown := custom.types.keys() - types.keys():
+            raise ContractError(f"{path.with_name(LISTS)}: {path.name} has no column {', '.join(sorted(unknown))}")
         for row in rows:
             code = row["code"]
             if code in codes:
@@ -91,13 +126,22 @@ def read_code_list(path: Path) -> CodeList:
             for name, value in row.items():
                 if name not in {"code", "label", "spellings"} and value:
                     extra[name][code] = value
-    return CodeList(name=path.stem, codes=codes, spellings=spellings, extra=dict(extra))
+    return CodeList(
+        name=path.stem,
+        codes=codes,
+        spellings=spellings,
+        extra=dict(extra),
+        label=custom.label,
+        label_en=custom.label_en,
+        standard=custom.standard,
+        types=types,
+    )
 
 
 def read_feed(path: Path, code_lists: Mapping[str, CodeList]) -> Feed:
-    """Reads one contract; its file's place gives source and feed, which the contract must repeat."""
+    """Reads one contract; the path of its file gives source and feed, which the contract must repeat."""
     try:
-        contract = OpenDataContractStandard(**yaml.load(path.read_text("utf-8"), Loader=_YAML_LOADER))  # noqa: S506 - safe
+        contract = OpenDataContractStandard(**_yaml(path))
     except (yaml.YAMLError, ValidationError, TypeError) as error:
         raise ContractError(f"{path}: not a data contract: {error}") from error
     try:
@@ -112,8 +156,10 @@ def _feed(contract: OpenDataContractStandard, source: str, name: str, code_lists
     if len(contract.schema_ or []) != 1 or contract.schema_[0].name != name:
         raise ValueError(f"the contract must hold one schema, '{name}'")
     schema = contract.schema_[0]
-    of_contract = _custom(contract.customProperties, _CONTRACT_PROPERTIES)
-    of_feed = _custom(schema.customProperties, _FEED_PROPERTIES)
+    of_contract = _custom(ContractProperties, contract.customProperties)
+    of_feed = _custom(FeedProperties, schema.customProperties)
+    if contract.description:
+        _custom(DescriptionProperties, contract.description.customProperties)
     version = contract.version or ""
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise ValueError(f"version '{version}' is not semantic")
@@ -122,18 +168,23 @@ def _feed(contract: OpenDataContractStandard, source: str, name: str, code_lists
         source=source,
         name=name,
         label=schema.businessName or name,
-        kind=_one_of(of_feed["kind"], {"register", "events"}),
+        kind=of_feed.kind,
         version=version,
-        versions=tuple(of_contract.get("supportedMajorVersions", [int(version.split(".")[0])])),
+        versions=of_contract.supported_major_versions or (int(version.split(".")[0]),),
         columns=columns,
-        dropped=frozenset(header_key(text) for text in of_feed.get("droppedColumns", [])),
-        required_in_snapshot=of_feed.get("requiredInSnapshot", False),
-        tolerance=Decimal(str(of_contract.get("rejectedShareTolerance", "0.05"))),
+        dropped=frozenset(header_key(text) for text in of_feed.dropped_columns),
+        required_in_snapshot=of_feed.required_in_snapshot,
+        tolerance=of_contract.rejected_share_tolerance,
         description=schema.description or "",
-        description_zh=of_feed.get("descriptionZh", ""),
+        description_zh=of_feed.description_zh,
         purpose=contract.description.purpose or "" if contract.description else "",
         retention=" ".join(
             f"{item.value} {item.unit}" for item in contract.slaProperties or [] if item.property == "retention"
+        ),
+        frequency="".join(
+            f"P{item.value}{(item.unit or '')[:1].upper()}"
+            for item in contract.slaProperties or []
+            if item.property == "frequency"
         ),
         **_rules(schema.quality or [], {column.name: column for column in columns}),
     )
@@ -142,85 +193,93 @@ def _feed(contract: OpenDataContractStandard, source: str, name: str, code_lists
 
 
 def _column(item: SchemaProperty, code_lists: Mapping[str, CodeList]) -> Column:
-    custom = _custom(item.customProperties, _COLUMN_PROPERTIES)
+    name = item.name
+    if name is None or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"'{name}' is no column name")
+    custom = _custom(ColumnProperties, item.customProperties, name)
     options = item.logicalTypeOptions or {}
     sql_type = item.physicalType or "text"
     lowest, highest = type_bounds(sql_type)
-    listed = custom.get("codeList")
-    if listed is not None and listed not in code_lists:
-        raise ValueError(f"{item.name}: no code list '{listed}'")
-    if item.name is None or not re.fullmatch(r"[a-z][a-z0-9_]*", item.name):
-        raise ValueError(f"'{item.name}' is no column name")
-    kind = Kind(custom["kind"])
-    if (kind in {Kind.CODE, Kind.CERT_TYPE}) != (listed is not None):
-        raise ValueError(f"{item.name}: a code has a code list, and nothing else has")
+    if custom.code_list is not None and custom.code_list not in code_lists:
+        raise ValueError(f"{name}: no code list '{custom.code_list}'")
+    if (custom.kind in {Kind.CODE, Kind.CERT_TYPE}) != (custom.code_list is not None):
+        raise ValueError(f"{name}: a code has a code list, and nothing else has")
     return Column(
-        name=item.name,
-        label=item.businessName or item.name,
-        kind=kind,
-        aliases=tuple(custom.get("aliases", ())),
+        name=name,
+        label=item.businessName or name,
+        kind=custom.kind,
+        aliases=custom.aliases,
         required=bool(item.required),
         key=bool(item.primaryKey),
         personal=item.classification == DIRECT_IDENTIFIER,
         max_length=options.get("maxLength"),
         min_length=options.get("minLength"),
         pattern=_regular(options.get("pattern")),
-        pattern_code=_one_of(custom.get("patternCode", "E_PATTERN"), {"E_PATTERN", "W_CODE_LOCAL", "W_MOBILE"}),
+        pattern_code=custom.pattern_code,
         minimum=_decimal(options.get("minimum"), lowest),
         maximum=_decimal(options.get("maximum"), highest),
-        maximum_year=custom.get("maximumYear", False),
-        may_lie_ahead=custom.get("mayLieAhead", False),
-        code_list=code_lists[listed] if listed else None,
-        code_match=_one_of(custom.get("codeMatch", "exact"), _MATCHES),
-        strip_leading_zeros=custom.get("stripLeadingZeros", False),
-        default_zero=custom.get("defaultZero", False),
-        uscc_first=_regular(custom.get("usccFirst")),
+        maximum_year=custom.maximum_year,
+        may_lie_ahead=custom.may_lie_ahead,
+        code_list=code_lists[custom.code_list] if custom.code_list else None,
+        code_match=custom.code_match,
+        strip_leading_zeros=custom.strip_leading_zeros,
+        default_zero=custom.default_zero,
+        role=custom.role,
+        uscc_first=_regular(custom.uscc_first),
         sql_type=sql_type,
         description=item.description or "",
-        description_zh=custom.get("descriptionZh", ""),
-        sample=custom.get("sample"),
+        description_zh=custom.description_zh,
+        sample=custom.sample,
         classification=item.classification or "internal",
     )
 
 
 def _rules(quality: Iterable[DataQuality], columns: Mapping[str, Column]) -> dict[str, Any]:
     """The contract's quality rules that our engine runs; rules for other tools are left to them."""
-    sums, orders, signs = [], [], []
-    for rule in quality:
-        if rule.type != "custom" or rule.engine != "warehouse":
+    sums, orders, signs, together = [], [], [], []
+    for item in quality:
+        if item.type != "custom" or item.engine != "warehouse":
             continue
-        if not isinstance(rule.implementation, dict):
-            raise TypeError(f"rule {rule.name}: implementation must be an object")
-        given = dict(rule.implementation)
-        match given.pop("rule", None):
-            case "sum":
+        what = f"rule {item.name}"
+        given = item.implementation
+        if not isinstance(given, dict):
+            raise TypeError(f"{what}: implementation must be an object")
+        if given.get("rule") not in RULES:
+            raise ValueError(f"{what}: '{given.get('rule')}' is no rule")
+        match validate(RULES[given["rule"]], given, what):
+            case SumProperties() as custom:
+                left, right = _signed(custom.left), _signed(custom.right)
+                default = tuple(right) if custom.op == "<=" else ()
+                if item.severity not in {"error", "warning"}:
+                    raise ValueError(f"{what}: its severity is neither error nor warning")
                 sums.append(
                     SumRule(
-                        name=rule.name or "",
-                        left=_signed(given.pop("left")),
-                        right=_signed(given.pop("right")),
-                        op=_one_of(given.pop("op"), {"=", "<="}),
-                        tolerance=Decimal(str(given.pop("tolerance", "0"))),
-                        hard=_one_of(rule.severity, {"error", "warning"}) == "error",
-                        when_any=tuple(given.pop("whenAny", ())),
+                        name=item.name or "",
+                        left=left,
+                        right=right,
+                        op=custom.op,
+                        tolerance=custom.tolerance,
+                        hard=item.severity == "error",
+                        when_any=default if custom.when_any is None else custom.when_any,
                     )
                 )
-                used = {*sums[-1].left, *sums[-1].right, *sums[-1].when_any}
-            case "order":
-                orders.append(OrderRule(earlier=given.pop("earlier"), later=given.pop("later")))
-                used = {orders[-1].earlier, orders[-1].later}
-            case "sign":
-                signs.append(SignRule(reversal_column=given.pop("reversalColumn"), columns=tuple(given.pop("columns"))))
-                used = {signs[-1].reversal_column, *signs[-1].columns}
-            case other:
-                raise ValueError(f"rule {rule.name}: '{other}' is no rule")
-        if unknown := (used - columns.keys()) | given.keys():
-            raise ValueError(f"rule {rule.name}: unknown {', '.join(sorted(unknown))}")
-    return {"sums": tuple(sums), "orders": tuple(orders), "signs": tuple(signs)}
+                used = {*left, *right, *sums[-1].when_any}
+            case OrderProperties() as custom:
+                orders.append(OrderRule(earlier=custom.earlier, later=custom.later))
+                used = {custom.earlier, custom.later}
+            case SignProperties() as custom:
+                signs.append(SignRule(reversal_column=custom.reversal_column, columns=custom.columns))
+                used = {custom.reversal_column, *custom.columns}
+            case TogetherProperties() as custom:
+                together.append(TogetherRule(columns=custom.columns))
+                used = set(custom.columns)
+        if unknown := used - columns.keys():
+            raise ValueError(f"{what}: unknown {', '.join(sorted(unknown))}")
+    return {"sums": tuple(sums), "orders": tuple(orders), "signs": tuple(signs), "together": tuple(together)}
 
 
 def _verify(feed: Feed) -> None:
-    """What the engine relies on: a key, unambiguous headers, an identity number with its type."""
+    """What the engine relies on: a key, unambiguous headers, columns that rules and roles can be about."""
     if not feed.keys or not all(column.required for column in feed.keys):
         raise ValueError("a feed needs key columns, and they are required")
     owner: dict[str, str] = {}
@@ -231,18 +290,67 @@ def _verify(feed: Feed) -> None:
                 raise ValueError(f"header '{text}' names both {owner[key]} and {column.name}")
             if key in feed.dropped:
                 raise ValueError(f"header '{text}' of {column.name} is dropped")
+        if column.sql_type != _TYPES.get(column.kind, column.sql_type):
+            raise ValueError(f"{column.name}: a {column.kind} is stored as {_TYPES[column.kind]}")
     if len(feed.by_name) != len(feed.columns):
         raise ValueError("a column name stands twice")
-    of_kind = [column.kind for column in feed.columns]
-    if of_kind.count(Kind.CERTNO) > 1 or of_kind.count(Kind.CERTNO) != of_kind.count(Kind.CERT_TYPE):
-        raise ValueError("an identity number comes alone and with its document type")
+    _verify_persons(feed)
+    _verify_roles(feed)
+    _verify_rules(feed)
 
 
-def _custom(properties: Iterable[CustomProperty] | None, known: set[str]) -> dict[str, Any]:
-    values = {item.property or "": item.value for item in properties or []}
-    if unknown := values.keys() - known:  # a misspelt rule must not be a rule that is silently missing
-        raise ValueError(f"unknown custom property {', '.join(sorted(unknown))}")
-    return values
+def _verify_persons(feed: Feed) -> None:
+    for column in feed.columns:
+        names_person = column.kind in {Kind.CERTNO, Kind.MOBILE} or column.role is Role.PERSON_NAME
+        if names_person and not column.personal:
+            raise ValueError(f"{column.name} names a person: its classification is {DIRECT_IDENTIFIER}")
+    numbers = [column for column in feed.columns if column.kind is Kind.CERTNO]
+    types = [column for column in feed.columns if column.kind is Kind.CERT_TYPE]
+    if len(numbers) > 1 or [one.required for one in numbers] != [one.required for one in types]:
+        raise ValueError("an identity number comes alone and with its document type, both required or neither")
+    if not numbers and any(column.personal for column in feed.columns):
+        raise ValueError("a direct identifier goes to the vault by the person's key: it needs an identity number")
+
+
+def _verify_roles(feed: Feed) -> None:
+    found: dict[Role, str] = {}
+    for column in feed.columns:
+        if column.role is None:
+            continue
+        if found.setdefault(column.role, column.name) != column.name:
+            raise ValueError(f"both {found[column.role]} and {column.name} are the {column.role}")
+        if column.kind not in ROLE_KINDS[column.role]:
+            raise ValueError(f"{column.name}: a {column.kind} cannot be the {column.role}")
+        if column.role is Role.SEX and (column.code_list is None or not {"1", "2"} <= column.code_list.codes.keys()):
+            raise ValueError(f"{column.name}: the code list of the sex holds 1 (male) and 2 (female)")
+
+
+def _verify_rules(feed: Feed) -> None:
+    for rule in feed.sums:
+        added = [feed.by_name[name] for name in {*rule.left, *rule.right}]
+        for column in added:
+            scale = re.search(r",\s*(\d+)\)$", column.sql_type)
+            if column.kind not in _NUMERIC or (scale and int(scale[1]) > 2):
+                raise ValueError(f"rule {rule.name}: {column.name} is no number of at most two decimals")
+        most = sum(max(abs(end) for end in (c.minimum, c.maximum) if end is not None) * 100 for c in added)
+        if most > _HIGHEST_SUM:
+            raise ValueError(f"rule {rule.name}: its columns need a minimum and a maximum, sums may overflow")
+    for order in feed.orders:
+        kinds = {feed.by_name[order.earlier].kind, feed.by_name[order.later].kind}
+        if not (kinds <= _DAYS or kinds == {Kind.DATETIME}):
+            raise ValueError(f"{order.earlier} and {order.later} are not both dates, or both times")
+    for group in feed.together:
+        for name in group.columns:
+            if feed.by_name[name].required:
+                raise ValueError(f"{name} is required: it cannot be left out together with others")
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.load(path.read_text("utf-8"), Loader=_YAML_LOADER)  # noqa: S506 - a safe loader
+
+
+def _custom(group: type[Group], properties: Iterable[CustomProperty] | None, what: str = "") -> Group:
+    return validate(group, {item.property or "": item.value for item in properties or []}, what)
 
 
 def _signed(names: Iterable[str]) -> dict[str, int]:
@@ -250,8 +358,8 @@ def _signed(names: Iterable[str]) -> dict[str, int]:
 
 
 def type_bounds(sql_type: str) -> tuple[Decimal | None, Decimal | None]:
-    """Smallest and greatest number that a SQL type holds; None where it knows none."""
-    if bits := _INTEGER_BITS.get(sql_type):
+    """Smallest and greatest number that a SQL type holds; None where the type has no bound."""
+    if bits := INTEGER_BITS.get(sql_type):
         return Decimal(-(2**bits)), Decimal(2**bits - 1)
     if match := re.fullmatch(r"numeric\((\d+),\s*(\d+)\)", sql_type):
         precision, scale = map(int, match.groups())
@@ -271,9 +379,3 @@ def _regular(pattern: str | None) -> str | None:
         except re.error as error:
             raise ValueError(f"'{pattern}' is no regular expression: {error}") from error
     return pattern
-
-
-def _one_of(value: Any, allowed: set[str]) -> Any:
-    if value not in allowed:
-        raise ValueError(f"'{value}' is not one of {', '.join(sorted(allowed))}")
-    return value

@@ -1,4 +1,4 @@
-"""What a contract says, as the rest of the code sees it.
+"""The content of contracts, as the rest of the code uses it.
 
 The values come from the Open Data Contract Standard files beside this module (see ``loader``); nothing here names a
 feed or a column.
@@ -10,9 +10,24 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
+from ingest.errors import WarehouseError
+
+#: A column of this classification names a person: it goes to the vault and nowhere else.
+DIRECT_IDENTIFIER = "direct_identifier"
+
+#: The file in a source's folder that says who sends it.
+SOURCE_FILE = "_source.yaml"
+
+#: Bits of the SQL types for whole numbers, without the sign.
+INTEGER_BITS: Mapping[str, int] = {"smallint": 15, "integer": 31, "bigint": 63}
+
+
+class ContractError(WarehouseError):
+    """A contract or code list that cannot be used; the message names the file and the property."""
+
 
 def header_key(text: str) -> str:
-    """A header as it is compared: without blanks, tabs and marks around or inside it, lower case."""
+    """A header in the form in which headers are compared: lower case, without blanks and invisible characters."""
     return "".join(text.split()).strip("\ufeff\u200b\u3000").lower()
 
 
@@ -29,6 +44,7 @@ class Kind(StrEnum):
     CERTNO = "certno"  # identity number
     MOBILE = "mobile"
     DATE = "date"
+    MONTH = "month"  # kept as its first day
     DATETIME = "datetime"
     INTEGER = "integer"
     NUMBER = "number"
@@ -36,18 +52,47 @@ class Kind(StrEnum):
     FLAG = "flag"
 
 
+class Role(StrEnum):
+    """What a column means, where the code must know which column of a feed means it."""
+
+    PERSON_NAME = "person_name"
+    SEX = "sex"
+    BIRTH_DATE = "birth_date"
+    EVENT_DATE = "event_date"
+    ORGANISATION = "organisation"
+    EMPLOYER = "employer"
+    EMPLOYER_NAME = "employer_name"
+
+
+#: The kinds that a column of a role may have.
+ROLE_KINDS: Mapping[Role, frozenset[Kind]] = {
+    Role.PERSON_NAME: frozenset({Kind.NAME}),
+    Role.SEX: frozenset({Kind.CODE}),
+    Role.BIRTH_DATE: frozenset({Kind.DATE}),
+    Role.EVENT_DATE: frozenset({Kind.DATE, Kind.DATETIME, Kind.MONTH}),
+    Role.ORGANISATION: frozenset({Kind.IDENTIFIER}),
+    Role.EMPLOYER: frozenset({Kind.USCC}),
+    Role.EMPLOYER_NAME: frozenset({Kind.NAME, Kind.TEXT}),
+}
+
+
 @dataclass(frozen=True)
 class CodeList:
     """One code list.
 
     ``codes`` maps a code to its Chinese label, ``spellings`` every accepted text (code, label, further spelling; all
-    in NFKC) to its code. ``extra`` holds the further columns of the file, by column and code, empty cells left out.
+    in NFKC) to its code. ``extra`` holds the further columns of the file, by column and code, empty cells left out,
+    ``types`` the SQL types of all columns of the file. ``standard`` is the norm or body that the list comes from.
     """
 
     name: str
     codes: Mapping[str, str]
     spellings: Mapping[str, str]
     extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    label: str = ""
+    label_en: str = ""
+    standard: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +118,7 @@ class Column:
     code_match: str = "exact"  # exact | prefix (longer ones are local) | open | first_two
     strip_leading_zeros: bool = False
     default_zero: bool = False  # a missing column or value counts as 0
+    role: Role | None = None
     uscc_first: str | None = None  # regular expression that a USCC must match besides its check character
     sql_type: str = "text"
     description: str = ""
@@ -115,6 +161,29 @@ class SignRule:
 
 
 @dataclass(frozen=True)
+class TogetherRule:
+    """Of these columns all are given or none; each that is missing beside a given one is E_REQUIRED."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who sends a folder of feeds, and how their deliveries are read.
+
+    ``snapshots``: a delivery may be the complete register of its sender, which replaces the one before and supersedes
+    an earlier one of the same period. Otherwise every delivery is read as a delta, whatever its manifest says.
+    """
+
+    name: str
+    title: str
+    title_zh: str
+    sender: str
+    sender_zh: str
+    snapshots: bool
+
+
+@dataclass(frozen=True)
 class Feed:
     """One feed of a source: its columns in file order, and its rules."""
 
@@ -130,10 +199,12 @@ class Feed:
     sums: tuple[SumRule, ...] = ()
     orders: tuple[OrderRule, ...] = ()
     signs: tuple[SignRule, ...] = ()
+    together: tuple[TogetherRule, ...] = ()
     description: str = ""
     description_zh: str = ""
     purpose: str = ""
     retention: str = ""
+    frequency: str = ""  # how often deliveries come: an ISO 8601 duration, P1M
     version: str = "1.0.0"  # of the contract itself
 
     @cached_property
@@ -153,7 +224,7 @@ class Feed:
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """Column names by every header they may stand under, as ``header_key`` spells it."""
+        """Column names by every accepted header, as ``header_key`` normalises it."""
         return {
             header_key(text): column.name
             for column in self.columns
@@ -163,6 +234,16 @@ class Feed:
     def first(self, kind: Kind) -> Column | None:
         """The first column of a kind, or None."""
         return next((column for column in self.columns if column.kind is kind), None)
+
+    def role(self, role: Role) -> Column | None:
+        """The column of a role, or None."""
+        return next((column for column in self.columns if column.role is role), None)
+
+    @property
+    def requires_person(self) -> bool:
+        """Whether every row must carry an identity number."""
+        number = self.first(Kind.CERTNO)
+        return number is not None and number.required
 
     @property
     def has_person(self) -> bool:
@@ -177,15 +258,21 @@ class Feed:
 
 @dataclass(frozen=True)
 class Contracts:
-    """All feeds and code lists."""
+    """All feeds, code lists and sources."""
 
     feeds: Mapping[tuple[str, str], Feed]
     code_lists: Mapping[str, CodeList]
+    source_files: Mapping[str, Source] = field(default_factory=dict)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """Names of the sources, sorted."""
         return tuple(sorted({source for source, _ in self.feeds}))
+
+    def has_snapshots(self, source: str | None) -> bool:
+        """Whether a delivery of the source may be a snapshot; otherwise each is read as a delta."""
+        source_file = self.source_files.get(source or "")
+        return source_file is not None and source_file.snapshots
 
     def of_source(self, source: str) -> tuple[Feed, ...]:
         """The feeds of a source, sorted by name."""

@@ -1,28 +1,28 @@
-"""Readers: from a file of a delivery to batches of text, whatever its format."""
+"""Readers: turn a file of any supported format into batches of text."""
 
 from pathlib import Path
 
 from ingest.contracts.model import Feed
-from ingest.manifest import Resource
-from ingest.readers.base import Header, RawBatch, Rows, Table, TextBatch
+from ingest.delivery.manifest import Resource
+from ingest.readers.base import Header, RawBatch, Table, TextBatch, TextRows
 from ingest.settings import Settings
 
-__all__ = ["Header", "RawBatch", "Rows", "Table", "TextBatch", "open_table"]
+__all__ = ["Header", "RawBatch", "Table", "TextBatch", "TextRows", "open_table"]
 
 
 def open_table(path: Path, resource: Resource, feed: Feed, limits: Settings) -> Table:
-    """Open a file and understand its header.
+    """Open a file and read its header.
 
     Args:
-        path: the file on this machine (its name does not matter).
-        resource: how the manifest describes it.
-        feed: the contract it is read by.
-        limits: the bounds for archives and Parquet row groups.
+        path: the local file; its name is not used.
+        resource: the entry of the manifest for this file.
+        feed: the contract of its feed.
+        limits: limits for archives and Parquet row groups.
 
     Raises:
         DeliveryRefused: D_HEADER, D_ENCODING, or D_ARCHIVE for a broken or oversized sheet or Parquet file.
     """
-    # the libraries of a format are loaded when a file has it
+    # imported here, so that the libraries of a format are loaded only when a file needs them
     if resource.format in ("xlsx", "xls"):
         from ingest.readers.sheet import SheetTable
 

@@ -1,4 +1,4 @@
-"""How a model's task learns what became of its model."""
+"""The task of a model ends with the status of its model; the inbox trigger fires for new packages."""
 
 import asyncio
 from pathlib import Path
@@ -8,111 +8,113 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
 
-from warehouse import models, triggers
-from warehouse.models import Board, Model
-from warehouse.triggers import InboxTrigger, ModelTrigger
+from warehouse.orchestration import model_tasks, triggers
+from warehouse.orchestration.model_tasks import Model, ModelStatus
+from warehouse.orchestration.triggers import InboxTrigger, ModelTrigger
 
 MEMBER, COVERAGE = "model.warehouse.member", "model.warehouse.coverage"
 
 
 def test_models_come_after_their_parents_with_their_tests(manifest: Path) -> None:
-    found = models.read(manifest)
-    assert [one.name for one in found] == ["stg_member", "member", "coverage"]
-    assert [one.tests for one in found] == [
+    found = model_tasks.read_models(manifest)
+    assert [model.name for model in found] == ["stg_member", "member", "coverage"]
+    assert [model.tests for model in found] == [
         (),
         ("test.warehouse.member_unique",),
-        ("test.warehouse.coverage_adds_up",),  # without a word of dbt: its last parent
+        ("test.warehouse.coverage_adds_up",),  # not attached to a model by dbt: its last parent
     ]
 
 
 def test_no_manifest_no_models(tmp_path: Path) -> None:
-    assert models.read(tmp_path / "manifest.json") == []
+    assert model_tasks.read_models(tmp_path / "manifest.json") == []
+
+
+#: The status of models and what it has pushed.
+Reporter = tuple[ModelStatus, list[dict[str, str]]]
 
 
 @pytest.fixture
-def board(monkeypatch: pytest.MonkeyPatch) -> tuple[Board, list[dict[str, str]]]:
-    monkeypatch.setattr(models, "INTERVAL", -1.0)
-    told: list[dict[str, str]] = []
-    known = [
+def reporter(monkeypatch: pytest.MonkeyPatch) -> Reporter:
+    monkeypatch.setattr(model_tasks, "PUSH_INTERVAL_SECONDS", -1.0)
+    pushed: list[dict[str, str]] = []
+    models = [
         Model(MEMBER, "member", "core", (), ("test.unique", "test.full")),
         Model(COVERAGE, "coverage", "marts", (MEMBER,), ()),
     ]
-    return Board(known, told.append), told
+    return ModelStatus(models, pushed.append), pushed
 
 
-def test_a_model_is_finished_with_its_last_test(board: tuple[Board, list[dict[str, str]]]) -> None:
-    hung, told = board
+def test_a_model_is_finished_with_its_last_test(reporter: Reporter) -> None:
+    status, pushed = reporter
     for node in (MEMBER, "test.unique"):
-        hung.tell(node, "success" if node == MEMBER else "pass")
-        assert told[-1] == {}
-    hung.tell("test.full", "warn")
-    assert told[-1] == {MEMBER: "success"}
+        status.record(node, "success" if node == MEMBER else "pass")
+        assert pushed[-1] == {}
+    status.record("test.full", "warn")
+    assert pushed[-1] == {MEMBER: "success"}
 
 
-def test_a_failed_test_fails_its_model_at_once_and_for_good(board: tuple[Board, list[dict[str, str]]]) -> None:
-    hung, told = board
-    hung.tell("test.unique", "fail")
-    assert told[-1] == {MEMBER: "failed"}
-    hung.tell(MEMBER, "success")
-    hung.tell("test.full", "pass")
-    hung.tell("seed.warehouse.sex", "success")  # nobody's
-    assert told[-1] == {MEMBER: "failed"}
+def test_a_failed_test_fails_its_model_at_once_and_for_good(reporter: Reporter) -> None:
+    status, pushed = reporter
+    status.record("test.unique", "fail")
+    assert pushed[-1] == {MEMBER: "failed"}
+    status.record(MEMBER, "success")
+    status.record("test.full", "pass")
+    status.record("seed.warehouse.sex", "success")  # no test of a model
+    assert pushed[-1] == {MEMBER: "failed"}
 
 
-def test_the_board_is_not_hung_out_for_every_node(
-    board: tuple[Board, list[dict[str, str]]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(models, "INTERVAL", 3600.0)
-    hung, told = board
-    with hung:
+def test_status_is_not_pushed_for_every_node(reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_tasks, "PUSH_INTERVAL_SECONDS", 3600.0)
+    status, pushed = reporter
+    with status:
         for node in (MEMBER, "test.unique", "test.full", COVERAGE):
-            hung.tell(node, "success")
-        assert told == [{}]
-    assert told[-1] == {MEMBER: "success", COVERAGE: "success"}
+            status.record(node, "success")
+        assert pushed == [{}]
+    assert pushed[-1] == {MEMBER: "success", COVERAGE: "success"}
 
 
-def test_a_model_whose_other_tests_are_not_run_is_finished_when_dbt_goes_on(
-    board: tuple[Board, list[dict[str, str]]],
+def test_a_model_whose_other_tests_are_skipped_is_finished_when_dbt_runs_its_child(
+    reporter: Reporter,
 ) -> None:
-    hung, told = board
-    with hung:
-        hung.tell(MEMBER, "success")
-        hung.tell("test.unique", "pass")
-        assert told[-1] == {}
-        hung.tell(COVERAGE, "success")
-        assert told[-1] == {MEMBER: "success", COVERAGE: "success"}
+    status, pushed = reporter
+    with status:
+        status.record(MEMBER, "success")
+        status.record("test.unique", "pass")
+        assert pushed[-1] == {}
+        status.record(COVERAGE, "success")
+        assert pushed[-1] == {MEMBER: "success", COVERAGE: "success"}
 
 
-def test_what_a_build_left_as_it_stood_is_well(board: tuple[Board, list[dict[str, str]]]) -> None:
-    hung, told = board
-    with hung:
+def test_a_model_that_a_successful_build_skipped_is_successful(reporter: Reporter) -> None:
+    status, pushed = reporter
+    with status:
         pass
-    assert told[-1] == {MEMBER: "success", COVERAGE: "success"}
+    assert pushed[-1] == {MEMBER: "success", COVERAGE: "success"}
 
 
-def test_what_dbt_did_not_come_to_is_not(board: tuple[Board, list[dict[str, str]]]) -> None:
-    hung, told = board
+def test_a_model_that_a_failed_build_did_not_reach_has_no_status(reporter: Reporter) -> None:
+    status, pushed = reporter
 
     def build() -> None:
-        with hung:
-            hung.tell("test.full", "fail")
-            hung.tell(COVERAGE, "skipped")
+        with status:
+            status.record("test.full", "fail")
+            status.record(COVERAGE, "skipped")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         build()
-    assert told[-1] == {MEMBER: "failed"}
+    assert pushed[-1] == {MEMBER: "failed"}
 
 
-Said = list[tuple[str | None, dict[str, str]]]
+Statuses = list[tuple[str | None, dict[str, str]]]
 
 
-def end_of(monkeypatch: pytest.MonkeyPatch, said: Said) -> Any:
-    """What a model's trigger makes of the reporter's state and board, look after look."""
-    looks = iter(said)
-    monkeypatch.setattr(triggers, "_board", lambda *_: next(looks))
-    monkeypatch.setattr(ModelTrigger, "SECONDS", 0.0)
-    monkeypatch.setattr(ModelTrigger, "_readings", {})
+def end_of(monkeypatch: pytest.MonkeyPatch, statuses: Statuses) -> Any:
+    """The event of a model's trigger, given the reporter's state and the models' status at each poll."""
+    polls = iter(statuses)
+    monkeypatch.setattr(triggers, "_read_status", lambda *_: next(polls))
+    monkeypatch.setattr(ModelTrigger, "INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(ModelTrigger, "_runs", {})
     trigger = ModelTrigger(MEMBER, "run_dbt")
     trigger._task_instance = SimpleNamespace(dag_id="build_warehouse", run_id="one")
 
@@ -123,23 +125,25 @@ def end_of(monkeypatch: pytest.MonkeyPatch, said: Said) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("said", "end"),
+    ("statuses", "end"),
     [
         ([("queued", {}), ("running", {}), ("running", {MEMBER: "success"})], TaskSuccessEvent),
         ([("running", {MEMBER: "failed"})], TaskFailedEvent),
         ([("up_for_retry", {}), ("running", {}), ("success", {MEMBER: "success"})], TaskSuccessEvent),
-        ([("failed", {})], TaskFailedEvent),  # dbt skipped it, or was killed
+        ([("failed", {})], TaskFailedEvent),  # dbt skipped the model, or was killed
         ([("upstream_failed", {})], TaskFailedEvent),
     ],
 )
-def test_a_models_task_ends_as_dbt_says(monkeypatch: pytest.MonkeyPatch, said: Said, end: type) -> None:
-    assert isinstance(end_of(monkeypatch, said), end)
+def test_a_model_task_ends_with_the_status_of_its_model(
+    monkeypatch: pytest.MonkeyPatch, statuses: Statuses, end: type
+) -> None:
+    assert isinstance(end_of(monkeypatch, statuses), end)
 
 
-def test_a_trigger_can_be_made_again() -> None:
+def test_a_trigger_survives_serialization() -> None:
     for trigger in (ModelTrigger(MEMBER, "run_dbt"), InboxTrigger(3.0)):
         path, arguments = trigger.serialize()
-        assert path == f"warehouse.triggers.{type(trigger).__name__}"
+        assert path == f"warehouse.orchestration.triggers.{type(trigger).__name__}"
         assert type(trigger)(**arguments).serialize() == (path, arguments)
 
 
@@ -148,7 +152,9 @@ def package(inbox: Path, name: str) -> None:
     (inbox / name / "datapackage.json").write_text("{}")
 
 
-def test_the_inbox_wakes_at_the_first_look_and_for_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_inbox_trigger_fires_at_the_first_poll_and_for_new_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inbox = tmp_path / "inbox"
     package(inbox, "a")
     monkeypatch.setenv("WAREHOUSE_INBOX", str(inbox))
@@ -167,7 +173,7 @@ def test_the_inbox_wakes_at_the_first_look_and_for_what_is_new(tmp_path: Path, m
     asyncio.run(watch())
 
 
-def test_an_inbox_out_of_reach_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inbox_that_cannot_be_read_is_polled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_INBOX", str(tmp_path / "inbox"))
     monkeypatch.setenv("WAREHOUSE_HOME", str(tmp_path / "home"))
 

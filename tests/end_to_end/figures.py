@@ -1,8 +1,13 @@
-"""Reading published figures, and comparing them with the oracle and with tables of expected rows."""
+"""Reading published figures, and comparing them with the oracle and with tables of expected rows.
+
+``python -m tests.end_to_end.figures DSN tests/data/samples-part2`` prints what differs from the expected rows.
+"""
 
 import csv
+import sys
+from collections import Counter
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +24,8 @@ def seed(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def oracle_of(dsn: str) -> oracle.Oracle:
-    """The oracle over everything accepted, with the shipped schemes, bands and incomes."""
+def seeds() -> tuple[list[oracle.Row], list[oracle.Row], list[oracle.Row]]:
+    """The shipped schemes, bands and incomes."""
     schemes = [
         {
             **row,
@@ -45,7 +50,12 @@ def oracle_of(dsn: str) -> oracle.Oracle:
         {"admdvs": row["admdvs"], "year": int(row["year"]), "amount": Decimal(row["amount"])}
         for row in seed("regional_income")
     ]
-    return oracle.oracle(dsn, schemes, bands, incomes)
+    return schemes, bands, incomes
+
+
+def oracle_of(dsn: str) -> oracle.Oracle:
+    """The oracle over everything accepted, with the shipped schemes, bands and incomes."""
+    return oracle.oracle(dsn, *seeds())
 
 
 def published(dsn: str, relation: str) -> list[dict[str, Any]]:
@@ -59,8 +69,91 @@ def disagreements(dsn: str) -> dict[str, list[str]]:
     expected = oracle_of(dsn)
     found = {}
     for relation, keys in oracle.FIGURES.items():
-        rows = getattr(expected, relation.partition(".")[2])()
-        messages = oracle.differences(rows, published(dsn, relation), keys)
+        messages = oracle.differences(expected.rows_of(relation), published(dsn, relation), keys)
         if messages:
             found[relation] = messages[:10]
     return found
+
+
+def comparable(value: Any) -> Any:
+    """A value as text of a CSV file or of the database, amounts and shares to two places."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return str(value)
+    return number.quantize(Decimal("0.01"))
+
+
+def tables_of(samples: Path) -> list[Path]:
+    """Tables of expected rows of sample deliveries, each named as its relation."""
+    return sorted((samples / "expected" / "figures").glob("*.csv"))
+
+
+def unlike_table(path: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What differs between rows and a table of expected rows, with some that are missing and some that are not expected."""
+    with path.open(encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or [])
+        rows_of_file = list(reader)
+    if "indicator" in columns:  # of sources that the samples do not have, no indicator is expected
+        named = {row["indicator"] for row in rows_of_file}
+        rows = [row for row in rows if row["indicator"] in named]
+    expected = Counter(tuple(comparable(row[column]) for column in columns) for row in rows_of_file)
+    actual = Counter(tuple(comparable(row.get(column)) for column in columns) for row in rows)
+    if expected == actual:
+        return {}
+    missing, surplus = expected - actual, actual - expected
+    return {
+        "columns": columns,
+        "lacking columns": [column for column in columns if rows and column not in rows[0]],
+        "rows": [len(missing), len(surplus)],
+        "missing": sorted(missing, key=str)[:4],
+        "surplus": sorted(surplus, key=str)[:4],
+    }
+
+
+def unlike_expected(dsn: str, samples: Path) -> dict[str, dict[str, Any]]:
+    """Per published table that is unlike the table of expected rows, what differs."""
+    found = {}
+    for path in tables_of(samples):
+        try:
+            difference = unlike_table(path, published(dsn, path.stem))
+        except psycopg.errors.UndefinedTable:
+            difference = {"table": "is not there"}
+        if difference:
+            found[path.stem] = difference
+    return found
+
+
+def unlike_counts(dsn: str, samples: Path) -> dict[str, dict[str, Any]]:
+    """Per table of ``core`` whose rows and persons are not as many as expected, both numbers."""
+    found: dict[str, dict[str, Any]] = {}
+    counts = samples / "expected" / "core.csv"
+    if not counts.exists():
+        return found
+    with counts.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            persons = "count(DISTINCT person_key)" if int(row["persons"]) else "0"
+            try:
+                with psycopg.connect(dsn) as conn:
+                    actual = conn.execute(f"SELECT count(*), {persons} FROM core.{row['feed']}").fetchone()
+            except psycopg.errors.UndefinedTable:
+                actual = None
+            if actual != (int(row["rows"]), int(row["persons"])):
+                found[f"core.{row['feed']}"] = {"expected": row, "actual": actual}
+    return found
+
+
+def main(dsn: str, samples: str) -> None:
+    for table, difference in (unlike_expected(dsn, Path(samples)) | unlike_counts(dsn, Path(samples))).items():
+        sys.stdout.write(f"{table}\n")
+        for name, value in difference.items():
+            sys.stdout.write(f"  {name}: {value}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -13,12 +13,13 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from ingest import samples
-from ingest.identity import Keyring
+from ingest import synthetic
+from ingest.privacy.keyring import Keyring
 from ingest.settings import Settings
 from tests import state
-from tests.serving import START_SECONDS, Serving, home_of_its_own
-from warehouse import passes, server
+from tests.serving import START_SECONDS, Serving, temporary_home
+from warehouse import operations
+from warehouse.local import server
 
 KEY = "key-of-the-tests-" + "0" * 32
 KEYRING = Keyring.from_settings(Settings(key=SecretStr(KEY)))
@@ -30,25 +31,25 @@ def test_killed_task_and_scheduler_end_in_the_same_warehouse(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox = tmp_path / "inbox"
-    samples.generate(inbox, seed=5, provinces=("440000",), months=("2026-08",), members=300, settlements=600)
+    synthetic.generate(inbox, seed=5, provinces=("440000",), months=("2026-08",), members=300, settlements=600)
     monkeypatch.setenv("WAREHOUSE_KEY", KEY)
-    with home_of_its_own() as home:
+    with temporary_home() as home:
         serving = Serving(home, inbox, "--once")
         try:
-            serving.wait(lambda: "page " in serving.said, START_SECONDS)
+            serving.wait(lambda: "page " in serving.output, START_SECONDS)
             serving.wait(lambda: kill_task_of(serving, "load_medical"), 240)
             serving.wait(lambda: has_started(serving, "run_dbt"), 300)
             os.kill(serving.pid("scheduler"), signal.SIGKILL)
-            assert serving.process.wait(timeout=600) == 0, serving.said
+            assert serving.process.wait(timeout=600) == 0, serving.output
         finally:
             serving.stop()
-        assert "scheduler ended (-9)" in serving.said
+        assert "scheduler ended (-9)" in serving.output
         server.ensure_running(serving.settings)
         disturbed = state.published(server.database_dsn(serving.settings, "warehouse"), KEYRING)
         attempts = tries(serving)
 
     quiet = settings.model_copy(update={"inbox": str(inbox), "key": SecretStr(KEY)})
-    passes.run(quiet, lambda *_: None)
+    operations.run(quiet, lambda *_: None)
     assert disturbed == state.published(server.ensure_running(quiet), KEYRING)
     # Both kills hit something that was at work, and it was run again.
     assert attempts["load"] > 1

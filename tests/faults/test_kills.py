@@ -12,11 +12,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ingest import contracts, database, landing
-from ingest.identity import Keyring
+from ingest import contracts
+from ingest.landing import tables
+from ingest.privacy.keyring import Keyring
 from ingest.settings import Settings
 from tests import state
 from tests.packages import enrolment, snapshot, write
+from warehouse import schema
 
 STEPS = ["checked", "staged", "validated", "accepted", "refused", "duplicate"]
 
@@ -66,7 +68,7 @@ def finish(settings: Settings, inbox: Path) -> None:
 
 def nothing_half_there(conn: psycopg.Connection) -> None:
     """What can be seen of a delivery is all of it, and only of decided ones."""
-    for table in landing.layout(contracts.load()):
+    for table in tables.layout(contracts.load()):
         seen = conn.execute(
             sql.SQL(
                 "SELECT a.status, count(*), (SELECT sum(f.rows_loaded) FROM ops.file AS f"
@@ -87,9 +89,9 @@ def of(conn: psycopg.Connection, settings: Settings) -> state.State:
 
 
 def empty(conn: psycopg.Connection) -> None:
-    for schema in ("ops", "landing", "vault"):
-        conn.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-    database.migrate(conn, contracts.load())
+    for name in ("ops", "landing", "vault"):
+        conn.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    schema.migrate(conn, contracts.load())
 
 
 def test_killed_at_every_step(warehouse, settings, inbox):

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ingest import contracts, database, load
+from ingest import contracts, pipeline
 from ingest.errors import DeliveryCode, Finding
-from ingest.identity import Keyring
+from ingest.privacy.keyring import Keyring
 from ingest.settings import Settings
 from tests import state
 from tests.packages import certno, enrolment, member, organisation, snapshot, write
+from warehouse import schema
 
 WITHDRAWN = "m-3"
 
@@ -47,7 +48,7 @@ def fill(inbox: Path) -> list[str]:
     return sorted(place.name for place in inbox.iterdir())
 
 
-def gate(request: load.GateRequest) -> list[Finding]:
+def gate(request: pipeline.GateRequest) -> list[Finding]:
     return [Finding(DeliveryCode.EXPECTATION, "no")] if request.manifest.name == "t-gate" else []
 
 
@@ -61,9 +62,9 @@ def run(conn: psycopg.Connection, settings: Settings, order: list[str], again: l
     """Load an inbox into an empty warehouse, one package after the other; some are loaded a second time."""
     assert settings.dsn is not None
     dsn = settings.dsn.get_secret_value()
-    for schema in ("ops", "landing", "vault"):
-        conn.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-    database.migrate(conn, contracts.load())
+    for name in ("ops", "landing", "vault"):
+        conn.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    schema.migrate(conn, contracts.load())
     hidden = Path(str(settings.inbox)).with_name("hidden")
     hidden.mkdir(exist_ok=True)
     here = Path(str(settings.inbox))
@@ -72,17 +73,17 @@ def run(conn: psycopg.Connection, settings: Settings, order: list[str], again: l
     withdrawn = False
     for name in order:
         (hidden / name).rename(here / name)
-        for arrival in load.register(conn, settings):
-            load.load(dsn, settings, arrival.arrival_id, gate)
+        for arrival in pipeline.register(conn, settings):
+            pipeline.load(dsn, settings, arrival.arrival_id, gate)
         for (arrival_id,) in conn.execute(
             "SELECT arrival_id FROM ops.arrival WHERE location = ANY(%s)", [again]
         ).fetchall():
-            load.load(dsn, settings, arrival_id, gate)
+            pipeline.load(dsn, settings, arrival_id, gate)
         # withdrawn as soon as it is there, whatever came before it
         if name == WITHDRAWN and not withdrawn:
-            load.withdraw(conn, WITHDRAWN, "test")
+            pipeline.withdraw(conn, WITHDRAWN, "test")
             withdrawn = True
-    assert load.register(conn, settings) == []
+    assert pipeline.register(conn, settings) == []
     return state.of(conn, contracts.load(), Keyring.from_settings(settings))
 
 

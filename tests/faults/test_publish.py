@@ -1,4 +1,4 @@
-"""Publication among readers, and killed half-way: nobody ever sees two builds at once."""
+"""Publication with concurrent readers, and killed: no reader ever sees two builds at once."""
 
 import os
 import random
@@ -12,21 +12,23 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from ingest import contracts
-from ingest.database import connect, migrate
+from ingest.database import connect
 from ingest.errors import WarehouseError
-from warehouse import plans, publish, roles
-from warehouse.publish import Relation
+from warehouse.access.divisions import EVERYONE
+from warehouse.build import planning, publish
+from warehouse.build.publish import Relation
 
-#: In name order core.zulu comes first of the two, and readers ask in both orders.
-RELATIONS = [Relation("core", "zulu"), Relation("marts", "alpha"), *(Relation("marts", f"more_{n}") for n in range(8))]
+#: Views are replaced in name order, core.zulu before marts.alpha; readers use both orders.
+RELATIONS = [
+    Relation("core", "zulu", EVERYONE),
+    Relation("marts", "alpha", EVERYONE),
+    *(Relation("marts", f"more_{n}", EVERYONE) for n in range(8)),
+]
 
 
 @pytest.fixture
 def conn(database: str) -> Iterator[psycopg.Connection]:
     with connect(database) as conn:
-        migrate(conn, contracts.load())
-        roles.ensure(conn)
         for build in ("build_a", "build_b"):
             conn.execute(f"CREATE SCHEMA {build}")
             for relation in RELATIONS:
@@ -35,7 +37,7 @@ def conn(database: str) -> Iterator[psycopg.Connection]:
 
 
 class Reader(threading.Thread):
-    """Reads two views over and over, each time as one question, and keeps what it saw."""
+    """Reads two views repeatedly, each time in one statement or transaction, and stores the results."""
 
     def __init__(self, dsn: str, stop: threading.Event, *, style: str) -> None:
         super().__init__()
@@ -62,18 +64,18 @@ class Reader(threading.Thread):
         level = "REPEATABLE READ" if "repeatable" in self.style else "READ COMMITTED"
         with conn.transaction():
             conn.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
-            one = conn.execute(f"SELECT build FROM {first}").fetchone()
+            first_row = conn.execute(f"SELECT build FROM {first}").fetchone()
             time.sleep(random.uniform(0, 0.01))
-            two = conn.execute(f"SELECT build FROM {second}").fetchone()
-        assert one is not None
-        assert two is not None
-        return one[0], two[0]
+            second_row = conn.execute(f"SELECT build FROM {second}").fetchone()
+        assert first_row is not None
+        assert second_row is not None
+        return first_row[0], second_row[0]
 
 
 STYLES = [f"{kind} {order}" for kind in ("joined", "transaction", "repeatable") for order in ("forwards", "backwards")]
 
 
-def test_readers_never_see_a_torn_pair(conn: psycopg.Connection, database: str) -> None:
+def test_readers_never_see_two_builds(conn: psycopg.Connection, database: str) -> None:
     publish.move(conn, "build_a", RELATIONS, lambda *_: None)
     stop = threading.Event()
     readers = [Reader(database, stop, style=style) for style in STYLES]
@@ -81,21 +83,21 @@ def test_readers_never_see_a_torn_pair(conn: psycopg.Connection, database: str) 
         reader.start()
     try:
         for number in range(20):
-            publish.move(conn, ("build_b", "build_a")[number % 2], RELATIONS, lambda *_: None, patience=60)
+            publish.move(conn, ("build_b", "build_a")[number % 2], RELATIONS, lambda *_: None, max_wait=60)
             time.sleep(0.01)
     finally:
         stop.set()
         for reader in readers:
             reader.join()
     for reader in readers:
-        assert reader.errors == []  # no deadlock is ever the reader's
+        assert reader.errors == []  # deadlocks are never reported to a reader
         assert {pair for pair in reader.seen if pair[0] != pair[1]} == set(), reader.style
     seen = {pair[0] for reader in readers for pair in reader.seen}
-    assert seen == {"build_a", "build_b"}, "the readers saw no publication move: the test shows nothing"
+    assert seen == {"build_a", "build_b"}, "no reader saw a publication: the test proves nothing"
 
 
-def test_a_reader_with_rows_of_before_the_build_is_outlasted(conn: psycopg.Connection, database: str) -> None:
-    """He has asked for something else, so he holds no view; but what he sees is from before the build ended."""
+def test_publication_waits_for_a_snapshot_from_before_the_build(conn: psycopg.Connection, database: str) -> None:
+    """The reader has no lock on a view, but its snapshot is older than the end of the build."""
     publish.move(conn, "build_a", RELATIONS, lambda *_: None)
     with psycopg.connect(database) as reader:
         reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -104,40 +106,40 @@ def test_a_reader_with_rows_of_before_the_build_is_outlasted(conn: psycopg.Conne
         conn.execute("TRUNCATE build_b.zulu")
         conn.execute("INSERT INTO build_b.zulu VALUES ('build_b')")
         with pytest.raises(WarehouseError, match=rf"\(pid {reader.info.backend_pid}\)"):
-            publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=0.3)
+            publish.move(conn, "build_b", RELATIONS, lambda *_: None, max_wait=0.3)
         assert reader.execute("SELECT build FROM core.zulu").fetchall() == [("build_a",)]
-    publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=0.3)
+    publish.move(conn, "build_b", RELATIONS, lambda *_: None, max_wait=0.3)
     with psycopg.connect(database) as reader:
         assert reader.execute("SELECT build FROM core.zulu").fetchall() == [("build_b",)]
 
 
-def test_a_build_that_waits_for_its_turn_does_not_hold_up_the_publication_before(
+def test_a_waiting_build_does_not_delay_the_publication_of_the_running_one(
     conn: psycopg.Connection, database: str
 ) -> None:
     publish.move(conn, "build_a", RELATIONS, lambda *_: None)
-    began = threading.Event()
+    started = threading.Event()
 
     def second() -> None:
-        began.set()
-        with plans.exclusive(database):
+        started.set()
+        with planning.exclusive(database):
             pass
 
     waiting = threading.Thread(target=second)
-    with plans.exclusive(database):
+    with planning.exclusive(database):
         waiting.start()
-        began.wait()
+        started.wait()
         time.sleep(1)
         assert waiting.is_alive()
-        publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=5)
+        publish.move(conn, "build_b", RELATIONS, lambda *_: None, max_wait=5)
     waiting.join(30)
     assert not waiting.is_alive()
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0])
-def test_readers_without_a_gap_between_them_do_not_keep_a_publication_away(
+def test_publication_succeeds_although_some_reader_is_always_active(
     conn: psycopg.Connection, database: str, seconds: float
 ) -> None:
-    """WHEN somebody reads at every moment THEN publication lets them queue for once."""
+    """WHEN the views are read at every moment THEN publication makes new readers queue once."""
     publish.move(conn, "build_a", RELATIONS, lambda *_: None)
     stop, errors, waits = threading.Event(), [], []
 
@@ -146,12 +148,12 @@ def test_readers_without_a_gap_between_them_do_not_keep_a_publication_away(
             with psycopg.connect(database, autocommit=True) as reader:
                 reader.execute("SET ROLE analyst")
                 while not stop.is_set():
-                    begun = time.monotonic()
+                    start = time.monotonic()
                     with reader.transaction():
                         reader.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
                         reader.execute("SELECT pg_sleep(%s) FROM core.zulu", [seconds])
                         reader.execute("SELECT * FROM marts.alpha")
-                    waits.append(time.monotonic() - begun)
+                    waits.append(time.monotonic() - start)
         except psycopg.Error as error:
             errors.append(error)
 
@@ -161,9 +163,9 @@ def test_readers_without_a_gap_between_them_do_not_keep_a_publication_away(
         reader.start()
         time.sleep(seconds / 3)
     try:
-        begun = time.monotonic()
-        publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=60)
-        took = time.monotonic() - begun
+        start = time.monotonic()
+        publish.move(conn, "build_b", RELATIONS, lambda *_: None, max_wait=60)
+        took = time.monotonic() - start
     finally:
         stop.set()
         for reader in readers:
@@ -171,14 +173,14 @@ def test_readers_without_a_gap_between_them_do_not_keep_a_publication_away(
     assert errors == []
     assert took < 40
     assert max(waits) < seconds + 5
-    assert len(waits) > took / seconds, "they did not read all the time: the test shows nothing"
+    assert len(waits) > took / seconds, "the readers had gaps: the test proves nothing"
 
 
 PUBLISHER = """
 import sys
 from ingest.database import connect
 from tests.faults.test_publish import RELATIONS
-from warehouse import publish
+from warehouse.build import publish
 with connect(sys.argv[1]) as conn:
     number = 0
     while True:
@@ -188,7 +190,7 @@ with connect(sys.argv[1]) as conn:
 """
 
 
-def test_killed_half_way_the_views_agree(conn: psycopg.Connection, database: str) -> None:
+def test_a_killed_publication_leaves_all_views_at_one_build(conn: psycopg.Connection, database: str) -> None:
     publish.move(conn, "build_a", RELATIONS, lambda *_: None)
     query = " UNION ".join(f"SELECT build FROM {relation}" for relation in RELATIONS)
     for attempt in range(4):
@@ -196,33 +198,33 @@ def test_killed_half_way_the_views_agree(conn: psycopg.Connection, database: str
             [sys.executable, "-c", PUBLISHER, database], stdout=subprocess.PIPE, start_new_session=True
         )
         assert process.stdout is not None
-        process.stdout.readline()  # it is at work
+        assert process.stdout.readline(), "it has not published"
         time.sleep(random.Random(attempt).uniform(0, 0.05))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
         assert len(conn.execute(query).fetchall()) == 1
-        # and whoever comes next publishes
-        publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=60)
+        # The next publication succeeds.
+        publish.move(conn, "build_b", RELATIONS, lambda *_: None, max_wait=60)
         assert conn.execute(query).fetchall() == [("build_b",)]
 
 
-def test_a_reader_holding_on_delays_but_does_not_block_others(conn: psycopg.Connection, database: str) -> None:
-    """WHEN an analyst's transaction stays open THEN publication waits in short turns and others go on reading."""
+def test_an_open_transaction_delays_publication_but_no_other_reader(conn: psycopg.Connection, database: str) -> None:
+    """WHEN an analyst's transaction stays open THEN publication waits with short locks, and others can read."""
     publish.move(conn, "build_a", RELATIONS, lambda *_: None)
     with psycopg.connect(database) as holder, psycopg.connect(database, autocommit=True) as other:
         holder.execute("SELECT * FROM marts.alpha")
         publisher = threading.Thread(
-            target=lambda: publish.move(conn, "build_b", RELATIONS, lambda *_: None, patience=60)
+            target=lambda: publish.move(conn, "build_b", RELATIONS, lambda *_: None, max_wait=60)
         )
         publisher.start()
         waits = []
         for _ in range(20):
-            begun = time.monotonic()
+            start = time.monotonic()
             assert other.execute("SELECT build FROM marts.alpha").fetchone() == ("build_a",)
-            waits.append(time.monotonic() - begun)
+            waits.append(time.monotonic() - start)
             time.sleep(0.05)
-        assert max(waits) < 5  # turns are short while somebody holds on
+        assert max(waits) < 5  # locks are short
         assert publisher.is_alive()
         holder.rollback()
         publisher.join()

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from ingest import samples
-from ingest.identity import Keyring
+from ingest import synthetic
+from ingest.privacy.keyring import Keyring
 from ingest.settings import Settings
 from tests import state
-from tests.serving import home_of_its_own
-from warehouse import passes, server
+from tests.serving import temporary_home
+from warehouse import operations
+from warehouse.local import server
 
 KEY = "key-of-the-tests-" + "0" * 32
 KILLS = 10
@@ -35,11 +36,11 @@ def run(home: Path, inbox: Path) -> subprocess.Popen[bytes]:
 
 def test_killed_again_and_again(settings: Settings, tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
-    samples.generate(inbox, seed=6, provinces=("440000",), months=("2026-08",), members=200, settlements=400)
+    synthetic.generate(inbox, seed=6, provinces=("440000",), months=("2026-08",), members=200, settlements=400)
     quiet = settings.model_copy(update={"inbox": str(inbox), "key": SecretStr(KEY)})
-    passes.run(quiet, lambda *_: None)
+    operations.run(quiet, lambda *_: None)
     killed = 0
-    with home_of_its_own() as home:
+    with temporary_home() as home:
         # Later and later, for what was finished is not done again: in starting, loading, building, publishing.
         for attempt in range(KILLS):
             process = run(home, inbox)

@@ -1,41 +1,40 @@
-"""What the tests of loading share: a migrated database, the sample deliveries, and a way to load a whole inbox."""
+"""What the tests of loading share: a migrated database, and a way to load a whole inbox."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
-from ingest import contracts, database, load
+from ingest import database, pipeline
+from ingest.privacy.keyring import Keyring
 from ingest.settings import Settings
+from tests.conftest import BUILDS_DATABASE, fresh_database
 from tests.worlds import Builds
-
-
-@pytest.fixture(scope="session")
-def samples() -> Path:
-    """The sample deliveries: ``UNION_SAMPLES``, or beside the repository. They are no part of it."""
-    beside = Path(__file__).parents[3] / "shared" / "samples"
-    place = Path(os.environ.get("UNION_SAMPLES", beside))
-    if not (place / "inbox").is_dir():
-        pytest.skip(f"no sample deliveries at {place}")
-    return place
+from warehouse.build import dbt
 
 
 @pytest.fixture
 def warehouse(database_dsn: str) -> Iterator[psycopg.Connection]:
     """A connection to a fresh warehouse."""
     with database.connect(database_dsn) as conn:
-        database.migrate(conn, contracts.load())
         yield conn
 
 
 @pytest.fixture
 def database_dsn(database: str) -> str:
+    """DSN of a fresh warehouse."""
     return database
 
 
-Loader = Callable[..., list[load.Outcome]]
+@pytest.fixture
+def keyring(settings: Settings) -> Keyring:
+    return Keyring.from_settings(settings)
+
+
+Loader = Callable[..., list[pipeline.Outcome]]
 
 
 @pytest.fixture
@@ -43,16 +42,36 @@ def load_inbox(warehouse: psycopg.Connection, settings: Settings, database_dsn: 
     """Register what is in an inbox and load it, in a given order of locations, or as it comes."""
 
     def run(
-        inbox: Path, order: Sequence[str] | None = None, gate: load.Gate | None = None, chosen: Settings = settings
-    ) -> list[load.Outcome]:
+        inbox: Path, order: Sequence[str] | None = None, gate: pipeline.Gate | None = None, chosen: Settings = settings
+    ) -> list[pipeline.Outcome]:
         here = chosen.model_copy(update={"inbox": str(inbox)})
-        load.register(warehouse, here)
-        arrivals = load.pending(warehouse)
+        pipeline.register(warehouse, here)
+        arrivals = pipeline.pending(warehouse)
         if order is not None:
             arrivals.sort(key=lambda arrival: order.index(arrival.location))
-        return [load.load(database_dsn, here, arrival.arrival_id, gate) for arrival in arrivals]
+        return [pipeline.load(database_dsn, here, arrival.arrival_id, gate) for arrival in arrivals]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def seeded_database(
+    server_settings: Settings, migrated_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Name of a database with an empty warehouse and the seeds of both build schemas."""
+    name, folder = "seeded", tmp_path_factory.mktemp("seeds")
+    with ExitStack() as copy:
+        # dbt knows the database by the name that it has for the tests
+        with (
+            fresh_database(server_settings, BUILDS_DATABASE, migrated_database) as dsn,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            seeds = Builds(dsn, Settings(home=folder, dsn=SecretStr(dsn)), patch, folder)
+            for schema in dbt.BUILDS:
+                seeds.dbt(schema, "seed")
+            seeds.conn.close()
+            copy.enter_context(fresh_database(server_settings, name, BUILDS_DATABASE))
+        yield name
 
 
 @pytest.fixture

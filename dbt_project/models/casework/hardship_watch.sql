@@ -1,10 +1,11 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_hardship',
-    touched_on=['month', 'person_key'],
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_hardship',
+    changed_on=['month', 'person_key'],
     indexes=[{'columns': ['month', 'person_key'], 'unique': true}, {'columns': ['person_key']}],
 ) }}
--- depends_on: {{ ref('int_touched_hardship') }}
+-- depends_on: {{ ref('int_changed_hardship') }}
 with
 
 settled as (
@@ -14,9 +15,9 @@ settled as (
         sum(psn_pay) as psn_pay
     from {{ ref('settlement') }}
     where
-        is_net and {{ only_touched('int_touched_hardship', ['person_key']) }}
+        is_net and {{ only_changed('int_changed_hardship', ['person_key']) }}
         {%- if is_incremental() %}
-        and setl_month > (select min(month) - interval '12 months' from {{ ref('int_touched_hardship') }})
+        and setl_month > (select min(month) - interval '12 months' from {{ ref('int_changed_hardship') }})
         {%- endif %}
     group by person_key, setl_month
 ),
@@ -29,7 +30,7 @@ change as (
     select person_key, (month + interval '12 months')::date as month, -psn_pay as psn_pay
     from settled
     {%- if is_incremental() %}
-    where month + interval '12 months' <= (select max(month) from {{ ref('int_touched_hardship') }})
+    where month + interval '12 months' <= (select max(month) from {{ ref('int_changed_hardship') }})
     {%- endif %}
 ),
 
@@ -43,7 +44,7 @@ step as (
     group by person_key, month
 ),
 
--- the few that can concern anybody, before members are looked up for them
+-- the few who reach half of the least income, before their memberships are joined
 heavy as materialized (
     select * from step
     where burden_12m >= 0.5 * (select min(income) from {{ ref('int_income_month') }})
@@ -74,7 +75,7 @@ final as (
     left join {{ ref('region') }} as region on member.admdvs = region.admdvs
     where
         step.burden_12m >= 0.5 * income.income
-        and {{ only_touched('int_touched_hardship', ['month', 'person_key'], 'member') }}
+        and {{ only_changed('int_changed_hardship', ['month', 'person_key'], 'member') }}
 )
 
 select * from final

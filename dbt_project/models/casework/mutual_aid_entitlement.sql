@@ -1,10 +1,11 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_entitlement',
-    touched_on=['person_key'],
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_entitlement',
+    changed_on=['person_key'],
     indexes=[{'columns': ['scheme_code', 'person_key'], 'unique': true}, {'columns': ['person_key']}],
 ) }}
--- depends_on: {{ ref('int_touched_entitlement') }}
+-- depends_on: {{ ref('int_changed_entitlement') }}
 with
 
 scheme as (
@@ -37,7 +38,7 @@ eligible as (
     where
         settlement.is_net
         and settlement.insutype like '310%'
-        and {{ only_touched('int_touched_entitlement', ['person_key'], 'settlement') }}
+        and {{ only_changed('int_changed_entitlement', ['person_key'], 'settlement') }}
 ),
 
 claim as (
@@ -55,6 +56,7 @@ over_deductible as (
         claim.*,
         scheme.cap,
         scheme.name as scheme_name,
+        scheme.admdvs_prefix,
         greatest(claim.base_amount - scheme.deductible, 0) as over
     from claim
     inner join scheme on claim.scheme_code = scheme.scheme_code
@@ -80,7 +82,8 @@ final as (
         claim.settlements::integer as settlements,
         round(claim.base_amount, 2)::numeric(18, 2) as base_amount,
         round(least(claim.cap, banded.aid_amount), 2)::numeric(18, 2) as aid_amount,
-        claim.scheme_name
+        claim.scheme_name,
+        rpad(nullif(claim.admdvs_prefix, ''), 6, '0') as admdvs
     from over_deductible as claim
     inner join banded on claim.scheme_code = banded.scheme_code and claim.person_key = banded.person_key
     where round(least(claim.cap, banded.aid_amount), 2) > 0

@@ -1,11 +1,12 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_transfer',
-    touched_on=['month', 'person_key'],
-    leave_same=true,
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_transfer',
+    changed_on=['month', 'person_key'],
+    skip_unchanged=true,
     indexes=[{'columns': ['month', 'person_key'], 'unique': true}, {'columns': ['person_key']}],
 ) }}
--- depends_on: {{ ref('int_touched_transfer') }}
+-- depends_on: {{ ref('int_changed_transfer') }}
 with
 
 spell as (
@@ -19,7 +20,7 @@ spell as (
         is_ever_in_force
         and insutype like '310%'
         and emp_uscc is not null
-        and {{ only_touched('int_touched_transfer', ['person_key']) }}
+        and {{ only_changed('int_changed_transfer', ['person_key']) }}
 ),
 
 elsewhere as (
@@ -38,7 +39,7 @@ elsewhere as (
             and member.month >= spell.in_force_from
             and member.month < spell.in_force_to
             and member.employer_uscc <> spell.emp_uscc
-    where {{ only_touched('int_touched_transfer', ['month', 'person_key'], 'member') }}
+    where {{ only_changed('int_changed_transfer', ['month', 'person_key'], 'member') }}
     group by member.month, member.person_key, member.org_code, member.employer_uscc, member.sender, member.admdvs
 ),
 

@@ -1,9 +1,7 @@
 {{ config(
     tags=['static'],
-    materialized='incremental',
     indexes=[{'columns': ['date'], 'unique': true}],
 ) }}
-{# A fixed span: nothing here ever changes, so a later build has nothing to add. #}
 with
 
 day as (
@@ -22,7 +20,6 @@ final as (
         '星期' || (array['一', '二', '三', '四', '五', '六', '日'])[extract(isodow from date)::integer] as day_label,
         extract(isodow from date) >= 6 as is_weekend
     from day
-    {% if is_incremental() %}where false{% endif %}
 )
 
 select * from final

@@ -1,9 +1,7 @@
 {{ config(
     tags=['static'],
-    materialized='incremental',
     indexes=[{'columns': ['month'], 'unique': true}, {'columns': ['month_key'], 'unique': true}],
 ) }}
-{# A fixed span: nothing here ever changes, so a later build has nothing to add. #}
 with
 
 month as (
@@ -21,7 +19,6 @@ final as (
         to_char(month, 'YYYY"年"FMMM"月"') as month_label,
         to_char(month, 'YYYY"年第"Q"季度"') as quarter_label
     from month
-    {% if is_incremental() %}where false{% endif %}
 )
 
 select * from final

@@ -1,14 +1,15 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_certificate',
-    touched_on=['sender', 'certificate_no'],
-    touched_where='touched.is_current',
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_certificate',
+    changed_on=['sender', 'certificate_no'],
+    changed_where='changed_key.is_current',
     indexes=[{'columns': ['sender', 'certificate_no'], 'unique': true}, {'columns': ['person_key']}],
 ) }}
--- depends_on: {{ ref('int_touched_certificate') }}
+-- depends_on: {{ ref('int_changed_certificate') }}
 with
 
-event as ({{ latest_events('stg_training__certificate', 'training', ['certificate_no'], 'int_touched_certificate') }}
+event as ({{ latest_events('stg_training__certificate', 'training', ['certificate_no'], 'int_changed_certificate') }}
 ),
 
 final as (

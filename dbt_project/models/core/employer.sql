@@ -1,5 +1,5 @@
-{{ config(leave_same=true, indexes=[{'columns': ['employer_uscc'], 'unique': true}]) }}
-{# Name and attributes by the organisation that stands for the employer, else by its last fund report, else by its last
+{{ config(indexes=[{'columns': ['employer_uscc'], 'unique': true}]) }}
+{# Name and attributes by the organisation that represents the employer, else by its last fund report, else by its last
    insurance spell. #}
 with
 

@@ -1,18 +1,19 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_enrolment',
-    touched_on=['sender', 'enrolment_id'],
-    touched_where='touched.is_current',
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_enrolment',
+    changed_on=['sender', 'enrolment_id'],
+    changed_where='changed_key.is_current',
     indexes=[
         {'columns': ['sender', 'enrolment_id'], 'unique': true},
         {'columns': ['person_key']},
         {'columns': ['month']},
     ],
 ) }}
--- depends_on: {{ ref('int_touched_enrolment') }}
+-- depends_on: {{ ref('int_changed_enrolment') }}
 with
 
-event as ({{ latest_events('stg_training__enrolment', 'training', ['enrolment_id'], 'int_touched_enrolment') }}
+event as ({{ latest_events('stg_training__enrolment', 'training', ['enrolment_id'], 'int_changed_enrolment') }}
 ),
 
 final as (

@@ -1,14 +1,15 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_member_month',
-    touched_on=['month', 'person_key'],
-    leave_same=true,
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_member_month',
+    changed_on=['month', 'person_key'],
+    skip_unchanged=true,
     indexes=[
         {'columns': ['person_key', 'month'], 'unique': true},
         {'columns': ['month', 'sender']},
     ],
 ) }}
--- depends_on: {{ ref('int_touched_member_month') }}
+-- depends_on: {{ ref('int_changed_member_month') }}
 with
 
 active as (
@@ -22,15 +23,15 @@ active as (
     where
         version.status = '1'
         and version.joined_on <= covered.last_day
-        and {{ only_touched(
-            'int_touched_member_month', ['month', 'person_key'], ['covered.month', 'version.person_key']
+        and {{ only_changed(
+            'int_changed_member_month', ['month', 'person_key'], ['covered.month', 'version.person_key']
         ) }}
         {%- if is_incremental() %}
-        and version.valid_to > {{ first_month_of('int_touched_member_month') }}
+        and version.valid_to > {{ first_month_of('int_changed_member_month') }}
         {%- endif %}
 ),
 
--- the one membership of a person; the table lies in the order of months, for most who read it want one of them
+-- the one membership of a person, in the order of months, because most queries read one of them
 membership as (
     select distinct on (month, person_key) *
     from active

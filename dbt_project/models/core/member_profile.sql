@@ -1,15 +1,16 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_profile',
-    touched_on=['person_key'],
-    leave_same=true,
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_profile',
+    changed_on=['person_key'],
+    skip_unchanged=true,
     indexes=[
         {'columns': ['person_key'], 'unique': true},
         {'columns': ['sender', 'admdvs']},
         {'columns': ['org_code', 'sender']},
     ],
 ) }}
--- depends_on: {{ ref('int_touched_profile') }}
+-- depends_on: {{ ref('int_changed_profile') }}
 {% set last_month = only_literal(
     'select month from ' ~ ref('int_month_covered') ~ ' where is_last', 'date', ref('int_month_covered')
 ) -%}
@@ -21,7 +22,7 @@ member as (
     from {{ ref('member_month') }} as member_month
     where
         member_month.month = {{ last_month }}
-        and {{ only_touched('int_touched_profile', ['person_key'], 'member_month') }}
+        and {{ only_changed('int_changed_profile', ['person_key'], 'member_month') }}
 ),
 
 certificate as (
@@ -33,7 +34,7 @@ certificate as (
     where
         is_counted
         and month <= {{ last_month }}
-        and {{ only_touched('int_touched_profile', ['person_key']) }}
+        and {{ only_changed('int_changed_profile', ['person_key']) }}
     group by person_key
 ),
 
@@ -45,13 +46,23 @@ enrolment as (
         count(*) filter (where result = '1') as passed,
         max(started_on) as last_training_on
     from {{ ref('enrolment') }}
-    where month <= {{ last_month }} and {{ only_touched('int_touched_profile', ['person_key']) }}
+    where month <= {{ last_month }} and {{ only_changed('int_changed_profile', ['person_key']) }}
     group by person_key
 ),
 
 insurance as (
-    select * from {{ ref('int_member_insurance_month') }}
-    where month = {{ last_month }} and {{ only_touched('int_touched_profile', ['person_key']) }}
+    select * from {{ ref('insurance_month') }}
+    where month = {{ last_month }} and {{ only_changed('int_changed_profile', ['person_key']) }}
+),
+
+employment as (
+    select * from {{ ref('int_employment_month') }}
+    where month = {{ last_month }} and {{ only_changed('int_changed_profile', ['person_key']) }}
+),
+
+paid as (
+    select * from {{ ref('int_paid_month') }}
+    where month = {{ last_month }} and {{ only_changed('int_changed_profile', ['person_key']) }}
 ),
 
 burden as (
@@ -65,7 +76,7 @@ burden as (
     where
         is_net
         and setl_month between {{ from_month }} and {{ last_month }}
-        and {{ only_touched('int_touched_profile', ['person_key']) }}
+        and {{ only_changed('int_changed_profile', ['person_key']) }}
     group by person_key
 ),
 
@@ -114,13 +125,26 @@ final as (
         coalesce(burden.settlements_12m, 0)::integer as settlements_12m,
         coalesce(burden.medfee_12m, 0)::numeric(18, 2) as medfee_12m,
         coalesce(burden.fund_pay_12m, 0)::numeric(18, 2) as fund_pay_12m,
-        coalesce(burden.psn_pay_12m, 0)::numeric(18, 2) as psn_pay_12m
+        coalesce(burden.psn_pay_12m, 0)::numeric(18, 2) as psn_pay_12m,
+        employment.person_key is not null as is_employed,
+        employment.employment_form,
+        employment.employment_uscc,
+        coalesce(paid.is_pension, false) as is_pension,
+        coalesce(paid.is_unemployment, false) as is_unemployment,
+        coalesce(paid.is_injury, false) as is_injury,
+        coalesce(paid.is_occupational_injury, false) as is_occupational_injury,
+        employment_form.label as employment_form_label,
+        province.name as sender_name
     from member
     left join certificate on member.person_key = certificate.person_key
     left join enrolment on member.person_key = enrolment.person_key
     left join insurance on member.person_key = insurance.person_key
     left join burden on member.person_key = burden.person_key
+    left join employment on member.person_key = employment.person_key
+    left join paid on member.person_key = paid.person_key
+    left join {{ ref('employment_form') }} as employment_form on employment.employment_form = employment_form.code
     left join {{ ref('region') }} as region on member.admdvs = region.admdvs
+    left join {{ ref('region') }} as province on member.sender = province.admdvs
     left join {{ ref('industry') }} as industry on member.industry = industry.code
     left join {{ ref('employer_nature') }} as nature on member.employer_nature = nature.code
     left join {{ ref('sex') }} as sex on member.sex = sex.code

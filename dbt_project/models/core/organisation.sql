@@ -1,5 +1,4 @@
 {{ config(
-    leave_same=true,
     indexes=[{'columns': ['sender', 'org_code'], 'unique': true}, {'columns': ['employer_uscc']}],
 ) }}
 {# Parents are followed within one sender, seven steps at most (the register has seven levels): a circle cannot run

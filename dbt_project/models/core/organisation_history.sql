@@ -1,10 +1,11 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_history',
-    touched_match="kept.sender = touched.sender and coalesce(kept.valid_to, 'infinity') >= touched.from_month",
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_history',
+    changed_match="target.sender = changed_key.sender and coalesce(target.valid_to, 'infinity') >= changed_key.from_month",
     indexes=[{'columns': ['sender', 'org_code', 'valid_from'], 'unique': true}],
 ) }}
--- depends_on: {{ ref('int_touched_history') }}
+-- depends_on: {{ ref('int_changed_history') }}
 with
 
 {{ register_islands('int_organisation_version', 'org_code') }},

@@ -1,14 +1,15 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_training_fund',
-    touched_on=['sender', 'employer_uscc', 'year'],
-    touched_where='touched.is_current',
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_training_fund',
+    changed_on=['sender', 'employer_uscc', 'year'],
+    changed_where='changed_key.is_current',
     indexes=[{'columns': ['sender', 'employer_uscc', 'year'], 'unique': true}],
 ) }}
--- depends_on: {{ ref('int_touched_training_fund') }}
+-- depends_on: {{ ref('int_changed_training_fund') }}
 with
 
-event as ({{ latest_events('stg_training__fund', 'training', ['employer_uscc', 'year'], 'int_touched_training_fund') }}
+event as ({{ latest_events('stg_training__fund', 'training', ['employer_uscc', 'year'], 'int_changed_training_fund') }}
 ),
 
 final as (

@@ -1,10 +1,10 @@
 {#
-What: every insurance relation that a counting delivery brought stands in core.insurance_spell.
+What: every insurance relation that a counting delivery brought is in core.insurance_spell.
 When: always; in a normal build for the deliveries that changed, weekly (full_tests) for all.
 How to resolve: rows were lost between landing and core. Nothing is published before. Rebuild with `--full-refresh`; if
-that mends it, what touches a relation is incomplete: see int_touched_spell.
+that mends it, the changed keys are incomplete: see int_changed_spell.
 #}
--- depends_on: {{ ref('int_delivery_changed') }}
+-- depends_on: {{ ref('int_changed_delivery') }}
 {% set is_full = var('full_tests') or flags.FULL_REFRESH %}
 {%- set to_read %}
     select delivery_id from {{ ref('int_delivery') }}

@@ -1,5 +1,5 @@
 {#
-What: incomes by which hardship is measured stand once, are positive, and the country has one as a fallback.
+What: incomes by which hardship is measured are given once, are positive, and the country has one as a fallback.
 When: a year's incomes were added to seeds/regional_income.csv.
 How to resolve: mend the row that the message names, and build again. Nothing is published before.
 #}

@@ -1,11 +1,11 @@
 {#
-What: every settlement that a counting delivery brought stands in core.settlement once, from that delivery or from a later
+What: every settlement that a counting delivery brought is in core.settlement once, from that delivery or from a later
 one; and the ledger counted as many rows as landed.
 When: always; in a normal build for the deliveries that changed, weekly (full_tests) for all.
 How to resolve: rows were lost or doubled between landing and core. Nothing is published before. Rebuild with
-`--full-refresh`; if that mends it, what touches a settlement is incomplete: see int_touched_settlement.
+`--full-refresh`; if that mends it, the changed keys are incomplete: see int_changed_settlement.
 #}
--- depends_on: {{ ref('int_delivery_changed') }}
+-- depends_on: {{ ref('int_changed_delivery') }}
 {% set is_full = var('full_tests') or flags.FULL_REFRESH %}
 {%- set to_read %}
     select delivery_id from {{ ref('int_delivery') }}
@@ -23,13 +23,13 @@ landed as (
     select
         delivery.delivery_id,
         count(*) as rows_landed,
-        count(*) filter (where standing.setl_id is null) as rows_missing,
+        count(*) filter (where existing.setl_id is null) as rows_missing,
         count(*) filter (where winner.event_rank < delivery.event_rank) as rows_overruled_by_older
     from {{ ref('stg_medical__settlement') }} as settlement
     inner join delivery on settlement.delivery_id = delivery.delivery_id
-    left join {{ ref('settlement') }} as standing
-        on delivery.sender = standing.sender and settlement.setl_id = standing.setl_id
-    left join {{ ref('int_delivery') }} as winner on standing.delivery_name = winner.name
+    left join {{ ref('settlement') }} as existing
+        on delivery.sender = existing.sender and settlement.setl_id = existing.setl_id
+    left join {{ ref('int_delivery') }} as winner on existing.delivery_name = winner.name
     where {{ only_partitions_of(to_read, 'settlement') }}
     group by delivery.delivery_id
 ),

@@ -1,23 +1,23 @@
 {#
 What: at every month members plus duplicate rows are the active rows of all registers, and members are the persons among
-them. A normal build looks at the persons it touched in the last covered month it touched, the weekly run at everybody.
-When: always; a finding means that member months and registers have parted.
+them. A normal build looks at the changed persons of the last changed month that is covered, the weekly run at all persons.
+When: always; a finding means that member months and registers disagree.
 How to resolve: build the schema anew (dbt build --full-refresh), and report the month that the message names.
 #}
--- depends_on: {{ ref('int_touched_month') }}
--- depends_on: {{ ref('int_touched_member_month') }}
-{% set touched_only = not (var('full_tests') or flags.FULL_REFRESH) -%}
-{#- Joined rather than asked for row by row: each of the touched persons is looked up, and nobody else. -#}
-{% set touched_person = ref('int_touched_member_month') -%}
+-- depends_on: {{ ref('int_changed_month') }}
+-- depends_on: {{ ref('int_changed_member_month') }}
+{% set changed_only = not (var('full_tests') or flags.FULL_REFRESH) -%}
+{#- A join, so that only the changed persons are looked up. -#}
+{% set changed_person = ref('int_changed_member_month') -%}
 with
 
 month as (
     select covered.month, covered.last_day
     from {{ ref('int_month_covered') }} as covered
-    {%- if touched_only %}
+    {%- if changed_only %}
     where
         covered.month = (
-            select max(month) from {{ ref('int_touched_month') }}
+            select max(month) from {{ ref('int_changed_month') }}
             where is_covered
         )
     {%- endif %}
@@ -31,9 +31,9 @@ active as (
     from month
     inner join {{ ref('int_member_version') }} as version
         on month.month >= version.valid_from and month.month < version.valid_to
-    {%- if touched_only %}
-    inner join {{ touched_person }} as touched
-        on month.month = touched.month and version.person_key = touched.person_key
+    {%- if changed_only %}
+    inner join {{ changed_person }} as changed_key
+        on month.month = changed_key.month and version.person_key = changed_key.person_key
     {%- endif %}
     where version.status = '1' and version.joined_on <= month.last_day
     group by month.month
@@ -42,9 +42,9 @@ active as (
 member as (
     select member_month.month, count(*) as members
     from {{ ref('member_month') }} as member_month
-    {%- if touched_only %}
-    inner join {{ touched_person }} as touched
-        on member_month.month = touched.month and member_month.person_key = touched.person_key
+    {%- if changed_only %}
+    inner join {{ changed_person }} as changed_key
+        on member_month.month = changed_key.month and member_month.person_key = changed_key.person_key
     {%- endif %}
     where member_month.month in (select month from month)
     group by member_month.month
@@ -53,9 +53,9 @@ member as (
 duplicate as (
     select duplicate_row.month, count(*) as duplicates
     from {{ ref('duplicate_membership') }} as duplicate_row
-    {%- if touched_only %}
-    inner join {{ touched_person }} as touched
-        on duplicate_row.month = touched.month and duplicate_row.person_key = touched.person_key
+    {%- if changed_only %}
+    inner join {{ changed_person }} as changed_key
+        on duplicate_row.month = changed_key.month and duplicate_row.person_key = changed_key.person_key
     {%- endif %}
     where duplicate_row.month in (select month from month)
     group by duplicate_row.month

@@ -1,10 +1,10 @@
 {#
 What: every key of an enrolment, certificate or fund report in deliveries that count has its row in core, and every row in
-core stands in the delivery that it names. A normal build looks at what changed, the weekly run at everything.
-When: always; a finding means that facts and landing have parted.
+core is in the delivery that it names. A normal build looks at what changed, the weekly run at everything.
+When: always; a finding means that facts and landing disagree.
 How to resolve: build the schema anew (dbt build --full-refresh), and report the delivery that the message names.
 #}
--- depends_on: {{ ref('int_delivery_changed') }}
+-- depends_on: {{ ref('int_changed_delivery') }}
 {% set feeds = [
     ('certificate', 'stg_training__certificate', ['certificate_no']),
     ('enrolment', 'stg_training__enrolment', ['enrolment_id']),
@@ -12,7 +12,7 @@ How to resolve: build the schema anew (dbt build --full-refresh), and report the
 ] %}
 {% set everything = var('full_tests') or flags.FULL_REFRESH %}
 {%- set changed_only -%}
-and fact.delivery_name in (select name from {{ ref('int_delivery_changed') }})
+and fact.delivery_name in (select name from {{ ref('int_changed_delivery') }})
 {%- endset %}
 with
 

@@ -1,11 +1,12 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_insurance_month',
-    touched_on=['month', 'person_key'],
-    leave_same=true,
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_insurance_month',
+    changed_on=['month', 'person_key'],
+    skip_unchanged=true,
     indexes=[{'columns': ['month', 'person_key'], 'unique': true}],
 ) }}
--- depends_on: {{ ref('int_touched_insurance_month') }}
+-- depends_on: {{ ref('int_changed_insurance_month') }}
 with
 
 spell_month as (
@@ -16,8 +17,8 @@ spell_month as (
         spell.psn_type
     from {{ ref('insurance_spell') }} as spell
     {% if is_incremental() -%}
-    inner join {{ ref('int_touched_insurance_month') }} as touched on spell.person_key = touched.person_key
-    inner join {{ ref('int_month_covered') }} as covered on touched.month = covered.month
+    inner join {{ ref('int_changed_insurance_month') }} as changed_key on spell.person_key = changed_key.person_key
+    inner join {{ ref('int_month_covered') }} as covered on changed_key.month = covered.month
     {%- else -%}
     cross join {{ ref('int_month_covered') }} as covered
     {%- endif %}
@@ -49,7 +50,7 @@ final as (
         is_retired,
         spells
     from by_person
-    -- most who read it want one month
+    -- in the order of months, because most queries read one of them
     order by month, person_key
 )
 

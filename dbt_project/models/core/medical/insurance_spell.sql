@@ -1,97 +1,45 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_spell',
-    touched_on=['sender', 'psn_insu_rlts_id'],
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_spell',
+    changed_on=['sender', 'psn_insu_rlts_id'],
     indexes=[
         {'columns': ['sender', 'psn_insu_rlts_id', 'valid_from'], 'unique': true},
         {'columns': ['person_key']},
     ],
 ) }}
--- depends_on: {{ ref('int_touched_spell') }}
-{% set touched_senders -%}
-and sender in (select sender from {{ ref('int_touched_spell') }})
+-- depends_on: {{ ref('int_changed_spell') }}
+{% set changed_senders -%}
+and sender in (select sender from {{ ref('int_changed_spell') }})
 {%- endset %}
 {%- set to_read %}
     select delivery_id from {{ ref('int_delivery') }}
-    where source = 'medical' {{ touched_senders if is_incremental() }}
+    where source = 'medical' {{ changed_senders if is_incremental() }}
 {%- endset %}
 with
 
-delivery as (
-    select * from {{ ref('int_delivery') }}
-    where source = 'medical'
-),
-
--- what the register says at the end of each period: the last row of that period
-insurance_row as (
-    select distinct on (delivery.sender, insurance.psn_insu_rlts_id, delivery.month)
-        delivery.sender,
-        delivery.month,
-        insurance.*
-    from {{ ref('stg_medical__insurance') }} as insurance
-    inner join delivery on insurance.delivery_id = delivery.delivery_id
-    where
-        {{ only_partitions_of(to_read, 'insurance') }}
-        and {{ only_touched(
-            'int_touched_spell', ['sender', 'psn_insu_rlts_id'], ['delivery.sender', 'insurance.psn_insu_rlts_id']
-        ) }}
-    order by delivery.sender asc, insurance.psn_insu_rlts_id asc, delivery.month asc, delivery.register_rank desc
-),
-
-person_row as (
-    select distinct on (delivery.sender, person.psn_no, delivery.month)
-        delivery.sender,
-        delivery.month,
-        person.psn_no,
-        person.person_key
-    from {{ ref('stg_medical__person') }} as person
-    inner join delivery on person.delivery_id = delivery.delivery_id
-    where
-        {{ only_partitions_of(to_read, 'person') }}
-        {%- if is_incremental() %}
-        and (delivery.sender, person.psn_no) in (select sender, psn_no from insurance_row)
-        {%- endif %}
-    order by delivery.sender asc, person.psn_no asc, delivery.month asc, delivery.register_rank desc
-),
-
--- rows that say again what was said before begin nothing new
-insurance_news as (
-    select
-        *,
-        (
-            (psn_no, emp_uscc, insutype, psn_type, psn_insu_stas, insu_admdvs, crt_insu_date, paus_insu_date)
-            is distinct from
-            lag((psn_no, emp_uscc, insutype, psn_type, psn_insu_stas, insu_admdvs, crt_insu_date, paus_insu_date))
-                over (partition by sender, psn_insu_rlts_id order by month)
-        ) as is_news
-    from insurance_row
-),
-
-person_news as (
-    select
-        *,
-        (person_key is distinct from lag(person_key) over (partition by sender, psn_no order by month)) as is_news
-    from person_row
-),
-
 insurance_version as (
-    select
-        *,
-        month as valid_from,
-        lead(month, 1, 'infinity'::date) over (partition by sender, psn_insu_rlts_id order by month) as valid_to
-    from insurance_news
-    where is_news
+    {{- delta_versions(
+        'stg_medical__insurance',
+        'medical',
+        ['psn_insu_rlts_id'],
+        ['psn_no', 'emp_uscc', 'insutype', 'psn_type', 'psn_insu_stas', 'insu_admdvs', 'crt_insu_date', 'paus_insu_date'],
+        to_read,
+        only_changed(
+            'int_changed_spell', ['sender', 'psn_insu_rlts_id'], ['delivery.sender', 'register.psn_insu_rlts_id']
+        ),
+    ) }}
 ),
 
 person_version as (
-    select
-        sender,
-        psn_no,
-        person_key,
-        month as valid_from,
-        lead(month, 1, 'infinity'::date) over (partition by sender, psn_no order by month) as valid_to
-    from person_news
-    where is_news
+    {{- delta_versions(
+        'stg_medical__person',
+        'medical',
+        ['psn_no'],
+        ['person_key'],
+        to_read,
+        '(delivery.sender, register.psn_no) in (select sender, psn_no from insurance_version)' if is_incremental() else 'true',
+    ) }}
 ),
 
 spell as (

@@ -1,18 +1,17 @@
 {{ config(
-    leave_same=true,
     indexes=[{'columns': ['institution_key'], 'unique': true}, {'columns': ['fixmedins_code']}],
 ) }}
 with
 
-sighting as (
+delivered as (
     select
-        sighting.*,
+        institution.*,
         delivery.event_rank
-    from {{ ref('int_institution_sighting') }} as sighting
-    inner join {{ ref('int_delivery') }} as delivery on sighting.delivery_id = delivery.delivery_id
+    from {{ ref('int_institution_by_delivery') }} as institution
+    inner join {{ ref('int_delivery') }} as delivery on institution.delivery_id = delivery.delivery_id
 ),
 
--- as the last delivery that says something writes it
+-- name and level as given by the last delivery that gives them
 latest as (
     select
         institution_key,
@@ -21,7 +20,7 @@ latest as (
         (array_agg(institution_name order by event_rank desc) filter (where institution_name is not null))[1]
             as institution_name,
         (array_agg(hosp_lv order by event_rank desc) filter (where hosp_lv is not null))[1] as hosp_lv
-    from sighting
+    from delivered
     group by institution_key
 ),
 

@@ -6,7 +6,7 @@ sender as (
     where source = 'membership'
 ),
 
--- the sender's own figure goes before the country's, a later year before an earlier one
+-- the sender's own figure takes precedence over the country's, a later year over an earlier one
 final as (
     select distinct on (sender.sender, covered.month)
         sender.sender,

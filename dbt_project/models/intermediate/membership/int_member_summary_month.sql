@@ -1,9 +1,10 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_month',
-    touched_on=['month'],
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_month',
+    changed_on=['month'],
 ) }}
--- depends_on: {{ ref('int_touched_month') }}
+-- depends_on: {{ ref('int_changed_month') }}
 with
 
 final as (
@@ -16,7 +17,7 @@ final as (
         count(*) filter (where is_high_skilled) as high_skilled_members,
         count(*) filter (where is_trained_12m) as trained_members
     from {{ ref('member_month') }}
-    where {{ only_touched('int_touched_month', ['month']) }}
+    where {{ only_changed('int_changed_month', ['month']) }}
     group by month, sender
 )
 

@@ -1,10 +1,11 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_sender_month',
-    touched_on=['sender', 'month'],
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_sender_month',
+    changed_on=['sender', 'month'],
     indexes=[{'columns': ['month', 'sender', 'org_code'], 'unique': true}],
 ) }}
--- depends_on: {{ ref('int_touched_sender_month') }}
+-- depends_on: {{ ref('int_changed_sender_month') }}
 with
 
 final as (
@@ -24,7 +25,7 @@ final as (
     from {{ ref('int_organisation_version') }} as version
     inner join {{ ref('int_month_covered') }} as covered
         on version.valid_from <= covered.month and version.valid_to > covered.month
-    where {{ only_touched('int_touched_sender_month', ['sender', 'month'], ['version.sender', 'covered.month']) }}
+    where {{ only_changed('int_changed_sender_month', ['sender', 'month'], ['version.sender', 'covered.month']) }}
 )
 
 select * from final

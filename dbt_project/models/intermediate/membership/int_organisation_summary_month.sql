@@ -1,9 +1,10 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_month',
-    touched_on=['month'],
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_month',
+    changed_on=['month'],
 ) }}
--- depends_on: {{ ref('int_touched_month') }}
+-- depends_on: {{ ref('int_changed_month') }}
 with
 
 final as (
@@ -16,7 +17,7 @@ final as (
         count(*) filter (where has_open_affairs) as with_open_affairs,
         count(*) filter (where has_collective_contract) as with_collective_contract
     from {{ ref('int_organisation_month') }}
-    where is_base and {{ only_touched('int_touched_month', ['month']) }}
+    where is_base and {{ only_changed('int_changed_month', ['month']) }}
     group by month, sender
 )
 

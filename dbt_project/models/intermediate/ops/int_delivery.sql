@@ -23,7 +23,7 @@ final as (
         ) as register_rank,
         changed.delivery_id is not null as is_changed
     from delivery
-    left join {{ ref('int_delivery_changed') }} as changed on delivery.delivery_id = changed.delivery_id
+    left join {{ ref('int_changed_delivery') }} as changed on delivery.delivery_id = changed.delivery_id
 )
 
 select * from final

@@ -1,10 +1,11 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_person_skill',
-    touched_on=['person_key'],
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_person_skill',
+    changed_on=['person_key'],
     indexes=[{'columns': ['person_key', 'valid_from'], 'unique': true}],
 ) }}
--- depends_on: {{ ref('int_touched_person_skill') }}
+-- depends_on: {{ ref('int_changed_person_skill') }}
 with
 
 by_month as (
@@ -13,7 +14,7 @@ by_month as (
         month,
         max(skill_rank) as skill_rank
     from {{ ref('certificate') }}
-    where is_counted and {{ only_touched('int_touched_person_skill', ['person_key']) }}
+    where is_counted and {{ only_changed('int_changed_person_skill', ['person_key']) }}
     group by person_key, month
 ),
 

@@ -1,10 +1,11 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_person_training',
-    touched_on=['person_key'],
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_person_training',
+    changed_on=['person_key'],
     indexes=[{'columns': ['person_key', 'valid_from'], 'unique': true}],
 ) }}
--- depends_on: {{ ref('int_touched_person_training') }}
+-- depends_on: {{ ref('int_changed_person_training') }}
 with
 
 started as (
@@ -12,10 +13,10 @@ started as (
         person_key,
         month
     from {{ ref('enrolment') }}
-    where {{ only_touched('int_touched_person_training', ['person_key']) }}
+    where {{ only_changed('int_changed_person_training', ['person_key']) }}
 ),
 
--- a window ends after 12 months, or where the next one takes over: windows of one person do not overlap
+-- a window ends after 12 months, or where the next one begins: windows of one person do not overlap
 final as (
     select
         person_key,

@@ -1,15 +1,16 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_month',
-    touched_on=['month'],
-    leave_same=true,
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_month',
+    changed_on=['month'],
+    skip_unchanged=true,
     indexes=[
         {'columns': ['month', 'sender', 'admdvs', 'industry', 'employer_nature'], 'unique': true},
         {'columns': ['admdvs', 'month']},
-        {'columns': ['month', 'employer_nature_label', 'joined']},
+        {'columns': ['month', 'employer_nature_label', 'joined', 'admdvs']},
     ],
 ) }}
--- depends_on: {{ ref('int_touched_month') }}
+-- depends_on: {{ ref('int_changed_month') }}
 with
 
 base_organisation as (
@@ -22,7 +23,7 @@ base_organisation as (
         count(*) as organisations,
         coalesce(sum(employees), 0) as employees
     from {{ ref('int_organisation_month') }}
-    where is_base and {{ only_touched('int_touched_month', ['month']) }}
+    where is_base and {{ only_changed('int_changed_month', ['month']) }}
     group by month, sender, admdvs, industry, employer_nature
 ),
 
@@ -39,7 +40,7 @@ member as (
         count(*) filter (where is_new_form) as new_form_members,
         count(*) filter (where is_joined_in_month) as joined
     from {{ ref('member_month') }}
-    where {{ only_touched('int_touched_month', ['month']) }}
+    where {{ only_changed('int_changed_month', ['month']) }}
     group by month, sender, admdvs, industry, employer_nature
 ),
 

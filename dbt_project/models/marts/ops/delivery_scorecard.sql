@@ -34,16 +34,16 @@ reason as (
 ranked as (
     select
         *,
-        row_number() over (partition by name order by rows_with_reason desc, reason collate "C") as place
+        row_number() over (partition by name order by rows_with_reason desc, reason collate "C") as frequency_rank
     from reason
 ),
 
 top_reasons as (
     select
         name,
-        string_agg(reason || ' ' || rows_with_reason, ', ' order by place) as top_reasons
+        string_agg(reason || ' ' || rows_with_reason, ', ' order by frequency_rank) as top_reasons
     from ranked
-    where place <= 3
+    where frequency_rank <= 3
     group by name
 ),
 
@@ -67,7 +67,7 @@ final as (
         region.name as sender_name,
         case delivery.status
             when 'accepted' then '已接收'
-            when 'refused' then '已拒收'
+            when 'refused' then '已退回'
             when 'superseded' then '已被替代'
             when 'withdrawn' then '已撤回'
             else '处理中'

@@ -1,11 +1,12 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_month',
-    touched_on=['month'],
-    leave_same=true,
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_month',
+    changed_on=['month'],
+    skip_unchanged=true,
     indexes=[{'columns': ['month', 'sender', 'admdvs', 'skill_rank'], 'unique': true}],
 ) }}
--- depends_on: {{ ref('int_touched_month') }}
+-- depends_on: {{ ref('int_changed_month') }}
 with
 
 counted as (
@@ -16,7 +17,7 @@ counted as (
         coalesce(skill_rank, -1) as skill_rank,
         count(*) as members
     from {{ ref('member_month') }}
-    where {{ only_touched('int_touched_month', ['month']) }}
+    where {{ only_changed('int_changed_month', ['month']) }}
     group by month, sender, admdvs, coalesce(skill_rank, -1)
 ),
 

@@ -1,11 +1,12 @@
 {{ config(
     materialized='incremental',
-    touched='int_touched_training_month',
-    touched_on=['month'],
-    leave_same=true,
+    incremental_strategy='changed_keys',
+    changed_keys='int_changed_training_month',
+    changed_on=['month'],
+    skip_unchanged=true,
     indexes=[{'columns': ['month', 'sender', 'training_type', 'funding_source'], 'unique': true}],
 ) }}
--- depends_on: {{ ref('int_touched_training_month') }}
+-- depends_on: {{ ref('int_changed_training_month') }}
 with
 
 enrolment as (
@@ -19,10 +20,10 @@ enrolment as (
         attended_hours,
         subsidy_amount
     from {{ ref('enrolment') }}
-    where {{ only_touched('int_touched_training_month', ['month']) }}
+    where {{ only_changed('int_changed_training_month', ['month']) }}
 ),
 
-counted as (
+cell as (
     select
         enrolment.month,
         enrolment.sender,
@@ -40,26 +41,34 @@ counted as (
     group by enrolment.month, enrolment.sender, enrolment.training_type, enrolment.funding_source
 ),
 
+suppressed as (
+    select
+        *,
+        {{ is_small_cell('persons') }} as is_suppressed
+    from cell
+),
+
 final as (
     select
-        counted.month,
-        counted.sender,
-        counted.training_type,
-        counted.funding_source,
-        counted.enrolments::integer as enrolments,
-        counted.persons::integer as persons,
-        counted.passed::integer as passed,
-        counted.attended_hours,
-        round(counted.subsidy_amount, 2)::numeric(18, 2) as subsidy_amount,
-        counted.member_persons::integer as member_persons,
-        {{ month_key('counted.month') }} as month_key,
+        suppressed.month,
+        suppressed.sender,
+        suppressed.training_type,
+        suppressed.funding_source,
+        suppressed.enrolments::integer as enrolments,
+        suppressed.persons::integer as persons,
+        suppressed.passed::integer as passed,
+        {{ unless_suppressed('suppressed.attended_hours', 'numeric') }} as attended_hours,
+        {{ unless_suppressed('round(suppressed.subsidy_amount, 2)', 'numeric(18, 2)') }} as subsidy_amount,
+        suppressed.member_persons::integer as member_persons,
+        {{ month_key('suppressed.month') }} as month_key,
         sender.name as sender_name,
         training_type.label as training_type_label,
-        case when counted.funding_source = 'unknown' then '未知' else funding_source.label end as funding_source_label
-    from counted
-    left join {{ ref('region') }} as sender on counted.sender = sender.admdvs
-    left join {{ ref('training_type') }} as training_type on counted.training_type = training_type.code
-    left join {{ ref('funding_source') }} as funding_source on counted.funding_source = funding_source.code
+        case when suppressed.funding_source = 'unknown' then '未知' else funding_source.label end as funding_source_label,
+        suppressed.is_suppressed
+    from suppressed
+    left join {{ ref('region') }} as sender on suppressed.sender = sender.admdvs
+    left join {{ ref('training_type') }} as training_type on suppressed.training_type = training_type.code
+    left join {{ ref('funding_source') }} as funding_source on suppressed.funding_source = funding_source.code
 )
 
 select * from final

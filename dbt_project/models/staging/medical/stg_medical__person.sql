@@ -16,8 +16,8 @@ renamed as (
         person_key,
 
         -- attributes
-        person_sex,
-        person_birth_year,
+        person_sex as sex,
+        person_birth_year as birth_year,
         naty,
         surv_stas
     from source

@@ -19,8 +19,8 @@ renamed as (
         fixmedins_code,
 
         -- attributes
-        person_sex,
-        person_birth_year,
+        person_sex as sex,
+        person_birth_year as birth_year,
         insutype,
         psn_type,
         insu_admdvs,

@@ -9,7 +9,7 @@ final as (
         build,
         months_asked
     from source
-    where build = '{{ var("build") }}'
+    where build = '{{ build_schema() }}'
 )
 
 select * from final

@@ -1,3 +1,4 @@
+{{ refuse_published() -}}
 with
 
 source as (
@@ -16,7 +17,7 @@ final as (
         mode,
         created
     from source
-    where build = '{{ var("build") }}'
+    where build = '{{ build_schema() }}'
 )
 
 select * from final

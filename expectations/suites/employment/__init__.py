@@ -1,0 +1,1 @@
+"""What deliveries of employment and social insurance must satisfy beside their contracts."""

@@ -1,0 +1,1 @@
+"""What deliveries of union funds must satisfy beside their contracts."""

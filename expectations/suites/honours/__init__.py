@@ -1,0 +1,1 @@
+"""What deliveries of honours must satisfy beside their contracts."""

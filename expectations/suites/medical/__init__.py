@@ -1,0 +1,1 @@
+"""What deliveries of the medical insurance must satisfy beside their contracts."""

@@ -1,0 +1,1 @@
+"""What deliveries of the unions' registers must satisfy beside their contracts."""

@@ -1,0 +1,1 @@
+"""What deliveries of rights and democratic management must satisfy beside their contracts."""

@@ -1,0 +1,1 @@
+"""What deliveries of services must satisfy beside their contracts."""

@@ -1,0 +1,1 @@
+"""What deliveries of training institutions must satisfy beside their contracts."""

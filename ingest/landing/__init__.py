@@ -1,0 +1,1 @@
+"""Accepted rows: the landing tables, loading them with COPY, their partitions."""

@@ -1,0 +1,1 @@
+"""The ledger: every delivery that came, and what was decided about it."""

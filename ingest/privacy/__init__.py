@@ -1,0 +1,1 @@
+"""What protects persons: the keys made from one secret, and the vault of direct identifiers."""

@@ -1,0 +1,1 @@
+"""Builds of the figures and their publication."""

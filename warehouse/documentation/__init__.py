@@ -1,0 +1,1 @@
+"""Pages about the data: the dictionary, dbt's own pages, validation results."""

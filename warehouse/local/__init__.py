@@ -1,0 +1,1 @@
+"""The services of one machine: the embedded PostgreSQL, Airflow as child processes, progress on the screen."""

@@ -1,0 +1,1 @@
+"""What the DAG files need of Airflow: assets, triggers, the executor, the tasks of models."""

@@ -1,0 +1,1 @@
+"""Shares: what leaves the warehouse, for whom, for what, until when."""
