@@ -49,7 +49,8 @@ def options(
 ) -> None:
     """What holds for every command."""
     if context.invoked_subcommand not in _WRITES_PACKAGES:
-        os.umask(0o077)  # what lies in the home is its owner's alone; the services that a command starts inherit this
+        before = os.umask(0o077)  # what lies in the home is its owner's alone; services that a command starts inherit this
+        context.call_on_close(lambda: os.umask(before))  # a program that calls a command in its own process keeps its own
 
 
 #: Libraries of remote inboxes, which raise exceptions of their own: no credentials, unknown host, ….

@@ -18,6 +18,7 @@ import pytest
 import typer
 from psycopg.types.json import Jsonb
 from rich.console import Console
+from typer.testing import CliRunner
 
 from ingest.privacy import keyring
 from ingest.settings import Settings
@@ -53,6 +54,16 @@ def refused(settings: Settings) -> None:
             " VALUES (%s, 0, 'enrolment.csv', 'enrolment', 7, '{E_CODE:result,E_ORDER}', %s)",
             [arrival[0], raw],
         )
+
+
+def test_a_program_that_calls_a_command_keeps_the_permissions_of_its_files(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert CliRunner().invoke(cli.app, ["status", "--help"]).exit_code == 0
+        (tmp_path / "file").touch()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
 
 @pytest.mark.parametrize(
