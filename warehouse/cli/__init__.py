@@ -49,8 +49,10 @@ def options(
 ) -> None:
     """What holds for every command."""
     if context.invoked_subcommand not in _WRITES_PACKAGES:
-        before = os.umask(0o077)  # what lies in the home is its owner's alone; services that a command starts inherit this
-        context.call_on_close(lambda: os.umask(before))  # a program that calls a command in its own process keeps its own
+        # What lies in the home is its owner's alone; the services that a command starts inherit this. A program that
+        # calls a command in its own process has its own mask again afterwards.
+        before = os.umask(0o077)
+        context.call_on_close(lambda: os.umask(before))
 
 
 #: Libraries of remote inboxes, which raise exceptions of their own: no credentials, unknown host, ….
