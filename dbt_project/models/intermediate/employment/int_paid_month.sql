@@ -4,7 +4,7 @@
     changed_keys='int_changed_paid_month',
     changed_on=['month', 'person_key'],
     skip_unchanged=true,
-    indexes=[{'columns': ['month', 'person_key'], 'unique': true}, {'columns': ['person_key']}],
+    indexes=[{'columns': ['month', 'person_key'], 'unique': true}, {'columns': ['person_key', 'month']}],
 ) }}
 -- depends_on: {{ ref('int_changed_paid_month') }}
 with
