@@ -64,7 +64,7 @@ def detect_deliveries() -> None:
             operations.register(Settings(), only=delivery["name"])
             return "registered"
         status = decide(delivery, get_current_context()).status
-        operations.tell(Settings())
+        operations.notify(Settings())
         return status
 
     @task(outlets=[LEDGER])

@@ -68,7 +68,7 @@ def load_deliveries(source: str) -> DAG:
             if not partitions:
                 raise AirflowSkipException("No delivery was decided")
             outlet_events[LANDING[source]].add_partitions(partitions)
-            operations.tell(Settings())
+            operations.notify(Settings())
             return partitions
 
         # A teardown task also runs after a failure, which still makes the run a failed one.

@@ -38,7 +38,7 @@ def upkeep() -> None:
         from warehouse import operations
 
         log = logging.getLogger("airflow.task")
-        missing = operations.tell_missing(Settings())
+        missing = operations.notify_missing(Settings())
         for delivery in missing:
             reason = "refused" if delivery.was_refused else "not received"
             log.warning("%s %s %s %s", delivery.source, delivery.sender, delivery.period, reason)

@@ -207,7 +207,7 @@ def missing(settings: Settings) -> list[Missing]:
         return cursor.fetchall()
 
 
-def tell_missing(settings: Settings) -> list[Missing]:
+def notify_missing(settings: Settings) -> list[Missing]:
     """Tell what senders owe, at most once a day; returns it."""
     with sending.telling(settings):
         found = missing(settings)
@@ -215,12 +215,12 @@ def tell_missing(settings: Settings) -> list[Missing]:
         return found
 
 
-def tell(settings: Settings) -> None:
+def notify(settings: Settings) -> None:
     """Tell of refused deliveries, and send what could not be sent before. An error is logged and goes no further.
 
     A step of a build, and a pass, does so itself.
     """
-    sending.tell(settings)
+    sending.notify(settings)
 
 
 def merge_partitions(settings: Settings) -> dict[str, int]:
@@ -251,7 +251,7 @@ def open_person(settings: Settings, person_key: UUID, why: vault.Request | vault
     with database.connect(own_login) as conn:
         number = vault.request(conn, person_key, why, user())
         if isinstance(why, vault.Emergency):
-            sending.tell(settings)
+            sending.notify(settings)
         return vault.open_requested(conn, keyring, person_key, number, user())
 
 
@@ -326,7 +326,7 @@ def run_dbt(
     on_result: dbt.OnResult | None = None,
 ) -> None:
     """Run dbt for a plan and store its results; a failed model or test is a WarehouseError."""
-    with sending.telling_failure(settings, "dbt", plan):
+    with sending.notifying_failure(settings, "dbt", plan):
         runner.run(server.ensure_running(settings), settings, plan, on_node, on_result)
 
 
@@ -334,7 +334,7 @@ def audit(settings: Settings, plan: BuildPlan) -> None:
     """Great Expectations on the figures of a build; a critical failure is a WarehouseError."""
     from expectations import audit as figures
 
-    with sending.telling_failure(settings, "audit", plan):
+    with sending.notifying_failure(settings, "audit", plan):
         failed = figures.audit(server.ensure_running(settings), plan["build"])
         if failed:
             names = "; ".join(sorted({f"{one.suite}.{one.expectation}" for one in failed}))
@@ -354,7 +354,7 @@ def publish(settings: Settings, plan: BuildPlan) -> publication.PublicationResul
     dsn = server.ensure_running(settings)
 
     with (
-        sending.telling_failure(settings, "publish", plan),
+        sending.notifying_failure(settings, "publish", plan),
         planning.exclusive(dsn),
         database.connect(dsn) as conn,
     ):

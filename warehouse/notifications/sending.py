@@ -28,7 +28,7 @@ class _Pass:
 _current: ContextVar[_Pass | None] = ContextVar("notifying_pass", default=None)
 
 
-def tell(settings: Settings) -> None:
+def notify(settings: Settings) -> None:
     """Write down refusals, packages set aside and the emergencies of the vault's log, and send what waits."""
 
     def write(conn: psycopg.Connection) -> None:
@@ -43,7 +43,7 @@ def write_missing(settings: Settings) -> None:
     _write(settings, lambda conn: events.add_missing(conn, settings.notify))
 
 
-def tell_late_run(settings: Settings, dag: str, run: str, allowed: timedelta) -> None:
+def notify_late_run(settings: Settings, dag: str, run: str, allowed: timedelta) -> None:
     """Send that a run of Airflow has not ended in its time."""
     item = events.late_run(dag, run, allowed)
     _write(settings, lambda conn: outbox.add(conn, settings.notify, [item]), send=True)
@@ -64,16 +64,16 @@ def telling(settings: Settings) -> Iterator[None]:
         yield
     except Exception:
         if under_way.failed:
-            tell(settings)
+            notify(settings)
         raise
     else:
-        tell(settings)
+        notify(settings)
     finally:
         _current.reset(token)
 
 
 @contextmanager
-def telling_failure(settings: Settings, step: str, plan: BuildPlan) -> Iterator[None]:
+def notifying_failure(settings: Settings, step: str, plan: BuildPlan) -> Iterator[None]:
     """The same for a step of a build (dbt, audit or publish), whose failure is told."""
     with telling(settings):
         try:

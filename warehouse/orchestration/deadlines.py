@@ -19,14 +19,14 @@ def deadline(allowed: timedelta) -> DeadlineAlert:
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=allowed,
         callback=SyncCallback(
-            f"{tell_late_run.__module__}.{tell_late_run.__name__}", kwargs={"seconds": allowed.total_seconds()}
+            f"{notify_late_run.__module__}.{notify_late_run.__name__}", kwargs={"seconds": allowed.total_seconds()}
         ),
     )
 
 
-def tell_late_run(seconds: float, context: Mapping[str, Any]) -> None:
+def notify_late_run(seconds: float, context: Mapping[str, Any]) -> None:
     """Tell that the run of the context has missed its deadline of so many seconds."""
     from warehouse.notifications import sending
 
     run = context["dag_run"]
-    sending.tell_late_run(Settings(), run["dag_id"], run["dag_run_id"], timedelta(seconds=seconds))
+    sending.notify_late_run(Settings(), run["dag_id"], run["dag_run_id"], timedelta(seconds=seconds))

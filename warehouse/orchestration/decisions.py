@@ -34,7 +34,7 @@ def decide(delivery: dict[str, Any], context: MutableMapping[str, Any]) -> Outco
         outcome = operations.load_one(settings, delivery["arrival_id"])
     except SetAside as fault:
         context["decision"] = f"{fault.package} · set aside"
-        operations.tell(settings)
+        operations.notify(settings)
         raise AirflowFailException(str(fault)) from None  # without retries
     context["decision"] = " ".join([outcome.name, "·", outcome.status, *outcome.codes])
     log.info("%s", operations.explain(settings, outcome.name))

@@ -89,7 +89,7 @@ def test_an_emergency_is_told_at_once_and_once(
     assert "entry 1 of its log" in told
     assert not any(word in told for word in ("测试0", "张三", PERSON))
     caplog.clear()
-    operations.tell(settings)
+    operations.notify(settings)
     assert [message for message in caplog.messages if "保密库" in message] == []
     assert "EMERGENCY request by" in command("vault", "log")[1]
 
@@ -99,7 +99,7 @@ def test_an_emergency_of_a_client_of_the_database_is_told_by_the_next_pass(
 ) -> None:
     with operations.open_warehouse(settings) as conn:
         conn.execute("SELECT vault.ask_in_emergency(%s, 'flood')", [PERSON])
-    operations.tell(settings)
+    operations.notify(settings)
     assert "claimed user unknown" in caplog.text
 
 

@@ -75,7 +75,7 @@ def test_a_webhook_is_told_once(
     settings = configured(settings, {"type": type_, "url": webhook.url})
     for _ in range(2):
         outbox.add(warehouse, settings.notify, [ITEM])
-        sending.tell(settings)
+        sending.notify(settings)
     [(path, body)] = webhook.requests
     assert path == "/robot/send?key=hidden-key"
     text = body["text"] if type_ == "slack" else body["text"]["content"]
@@ -93,7 +93,7 @@ def test_a_robot_of_dingtalk_gets_a_signature(
 ) -> None:
     settings = configured(settings, {"type": "dingtalk", "url": webhook.url, "secret": "SEC1"})
     outbox.add(warehouse, settings.notify, [ITEM])
-    sending.tell(settings)
+    sending.notify(settings)
     [(path, _)] = webhook.requests
     assert path.startswith("/robot/send?key=hidden-key&timestamp=")
     assert "&sign=" in path
@@ -106,8 +106,8 @@ def test_a_mail_goes_to_all_recipients(
     caplog.set_level(logging.DEBUG)
     settings = configured(settings, mail(mailbox, user="warehouse", password="right"))
     outbox.add(warehouse, settings.notify, [ITEM])
-    sending.tell(settings)
-    sending.tell(settings)
+    sending.notify(settings)
+    sending.notify(settings)
     [received] = mailbox.mails
     assert received["Subject"] == "数据仓库：1 次构建失败 · 1 build failed"
     assert received["From"] == "warehouse@union.example"
@@ -121,7 +121,7 @@ def test_a_wrong_password_is_not_logged(
 ) -> None:
     settings = configured(settings, mail(mailbox, user="warehouse", password="hidden"))
     outbox.add(warehouse, settings.notify, [ITEM])
-    sending.tell(settings)
+    sending.notify(settings)
     assert mailbox.mails == []
     assert waiting(warehouse) == [("smtp", "failed", 1, "SMTPAuthenticationError 535", False)]
     assert "hidden" not in caplog.text
@@ -132,7 +132,7 @@ def test_mail_is_not_sent_in_the_clear_where_encryption_is_asked_for(
 ) -> None:
     settings = configured(settings, mail(mailbox, security="starttls"))
     outbox.add(warehouse, settings.notify, [ITEM])
-    sending.tell(settings)
+    sending.notify(settings)
     assert mailbox.mails == []
     assert waiting(warehouse) == [("smtp", "failed", 1, "SMTPNotSupportedError", False)]
 
@@ -158,12 +158,12 @@ def test_what_a_server_does_not_take_is_sent_by_the_next_pass(
     settings = configured(settings, {"type": "log"}, wecom(webhook))
     webhook.status, webhook.answer = status, answer
     outbox.add(warehouse, settings.notify, [ITEM])
-    sending.tell(settings)
+    sending.notify(settings)
     assert waiting(warehouse) == [("log", "failed", 1, None, True), ("wecom", "failed", 1, error, False)]
     assert error in caplog.text
     webhook.status, webhook.answer = 200, b'{"errcode": 0}'
-    sending.tell(settings)
-    sending.tell(settings)
+    sending.notify(settings)
+    sending.notify(settings)
     assert len(webhook.requests) == 2
     assert waiting(warehouse)[1] == ("wecom", "failed", 2, None, True)
     assert caplog.text.count("the build failed") == 1  # the log was told before
@@ -181,7 +181,7 @@ def test_a_server_that_is_down_is_tried_five_times(
     settings = configured(settings, down, mail(nobody))
     outbox.add(warehouse, settings.notify, [ITEM])
     for _ in range(outbox.MAX_ATTEMPTS + 2):
-        sending.tell(settings)
+        sending.notify(settings)
     assert {(attempts, sent) for _, _, attempts, _, sent in waiting(warehouse)} == {(outbox.MAX_ATTEMPTS, False)}
     assert all("refused" in error for *_, error, _ in waiting(warehouse))
     assert caplog.text.count("given up") == 2
@@ -194,10 +194,10 @@ def test_a_process_that_was_killed_while_it_sent_leaves_the_message_to_a_later_o
     settings = configured(settings, wecom(webhook))
     outbox.add(warehouse, settings.notify, [ITEM])
     warehouse.execute("UPDATE ops.notification SET attempts = 1, claimed_at = now()")
-    sending.tell(settings)
+    sending.notify(settings)
     assert webhook.requests == []
     warehouse.execute("UPDATE ops.notification SET claimed_at = now() - interval '11 minutes'")
-    sending.tell(settings)
+    sending.notify(settings)
     assert len(webhook.requests) == 1
 
 
@@ -206,7 +206,7 @@ def test_processes_side_by_side_send_nothing_twice(
 ) -> None:
     settings = configured(settings, wecom(webhook))
     outbox.add(warehouse, settings.notify, [Item(Kind.FAILED, str(n), f"第{n}次", f"build {n}.") for n in range(20)])
-    threads = [threading.Thread(target=sending.tell, args=[settings]) for _ in range(4)]
+    threads = [threading.Thread(target=sending.notify, args=[settings]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -269,7 +269,7 @@ def test_old_refusals_are_not_told(
     operations.load_all(settings, lambda _: None, lambda _: None)
     assert waiting(warehouse) == []  # no channel, nothing to write down
     warehouse.execute("UPDATE ops.arrival SET decided_at = now() - interval '8 days'")
-    sending.tell(configured(settings, wecom(webhook)))
+    sending.notify(configured(settings, wecom(webhook)))
     assert webhook.requests == []
 
 
@@ -290,7 +290,7 @@ def test_a_late_sender_is_told_once_a_day_until_it_delivers(
     arrived(warehouse, "440000", "2199-02", "refused")
     arrived(warehouse, "350000", "2199-02")
     for _ in range(2):
-        found = operations.tell_missing(settings)
+        found = operations.notify_missing(settings)
     assert [(one.sender, one.period, one.was_refused) for one in found] == [("440000", "2199-02", True)]
     [text] = texts(webhook)
     assert "1 批应报未报 · 1 delivery missing" in text
@@ -298,12 +298,12 @@ def test_a_late_sender_is_told_once_a_day_until_it_delivers(
     assert "已退回，尚未重报" in text
     # The next day it is told again.
     warehouse.execute("UPDATE ops.notification SET key = replace(key, %s, '2026-01-01')", [key_day(warehouse)])
-    operations.tell_missing(settings)
+    operations.notify_missing(settings)
     assert len(webhook.requests) == 2
     # What could not be told before it came is not told any more.
     warehouse.execute("UPDATE ops.notification SET sent_at = NULL WHERE key NOT LIKE '%% 2026-01-01'")
     arrived(warehouse, "440000", "2199-02")
-    assert operations.tell_missing(settings) == []
+    assert operations.notify_missing(settings) == []
     assert len(webhook.requests) == 2
 
 
@@ -327,7 +327,7 @@ def test_a_publication_is_told_with_what_changed(
         )
     publish(warehouse, settings, "build_a", ["one"], {"core.member": 10, "marts.same": 1})
     publish(warehouse, settings, "build_b", ["one", "two"], {"core.member": 12, "marts.same": 1})
-    sending.tell(settings)
+    sending.notify(settings)
     [text] = texts(webhook)
     assert "2 次发布 · 2 publications" in text
     assert "第 2 次发布（build_b）：2 张表，13 行；新增 1 批数据" in text
@@ -366,7 +366,7 @@ def test_a_share_that_ends_soon_is_told_at_thirty_and_at_seven_days(
         monkeypatch.setattr(lifecycle, "notices", lambda _, notice=notice: [notice])
         for _ in range(2):
             steps.share_notices(warehouse, settings.notify)
-            sending.tell(settings)
+            sending.notify(settings)
     first, second = texts(webhook)
     assert "1 项共享即将到期 · 1 share ends soon" in first
     assert "共享 coverage-gd 将于 2026-12-31 到期，还有 30 天" in first
@@ -375,7 +375,7 @@ def test_a_share_that_ends_soon_is_told_at_thirty_and_at_seven_days(
 
 def test_a_late_run_is_told(warehouse: psycopg.Connection, settings: Settings, webhook: Webhook) -> None:
     for _ in range(2):
-        sending.tell_late_run(configured(settings, wecom(webhook)), "build_warehouse", "asset__1", timedelta(hours=2))
+        sending.notify_late_run(configured(settings, wecom(webhook)), "build_warehouse", "asset__1", timedelta(hours=2))
     [text] = texts(webhook)
     assert "The run asset__1 of build_warehouse has not ended 2 hours after it was queued" in text
 
@@ -421,7 +421,7 @@ def test_a_failed_step_is_told_by_names_alone(
     )
     plan: Any = {"build": "build_b", "token": "t"}
     for _ in range(2):
-        with pytest.raises(ValueError, match="a row"), sending.telling_failure(settings, step, plan):
+        with pytest.raises(ValueError, match="a row"), sending.notifying_failure(settings, step, plan):
             raise ValueError("a row")
     [text] = texts(webhook)
     names = {"dbt": ["model.warehouse.member: error"], "audit": ["figures.rate"], "publish": []}[step]
