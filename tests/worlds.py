@@ -19,7 +19,7 @@ from ingest.contracts import Feed
 from ingest.settings import Settings
 from tests import random_rows
 from tests.random_rows import EMPLOYERS, FIRST_DAY, Row
-from warehouse.build import dbt
+from warehouse.build import dbt, planning, selection
 
 PROJECT = Path(__file__).parents[1] / "dbt_project"
 SENDERS = ("110000", "350000", "440000")
@@ -311,6 +311,13 @@ class Builds:
     def run(self, schema: str, *options: str, models: Sequence[str] = ()) -> None:
         """Bring the models up to date; with ``models``, these and all that they are made of."""
         self.dbt(schema, "run", *options, *(("--select", *(f"+{model}" for model in models)) if models else ()))
+
+    def run_changed(self, schema: str) -> None:
+        """Bring a complete schema up to date: without the models that are made of unchanged sources alone."""
+        manifest = self.folder / f"{schema}.json"
+        _PARSED[schema].writable_manifest().write(str(manifest))
+        unchanged = selection.unchanged_models(manifest, planning.changed_sources(self.conn, schema))
+        self.run(schema, *(("--exclude", *unchanged) if unchanged else ()))
 
     def differences(self) -> list[str]:
         """Relations of the two builds that do not hold the same rows."""

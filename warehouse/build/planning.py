@@ -55,6 +55,7 @@ class BuildPlan(TypedDict):
     copy_of: str | None  # the build whose tables are copied first
     large: bool  # many rows were added or withdrawn since the schema was built (``LARGE_ROWS``)
     months: list[str]  # YYYY-MM-01; rebuilt even if nothing has changed
+    changed_sources: list[str] | None  # all that can differ from the schema as it is; None: anything can
     deliveries: list[str]
     vars: dict[str, Any]
 
@@ -196,8 +197,9 @@ def create(dsn: str, contracts: Contracts) -> BuildPlan | None:
 def _freeze(conn: psycopg.Connection, build: str, contracts: Contracts) -> BuildPlan:
     code = code_hash()
     conn.execute("INSERT INTO ops.build (build) VALUES (%s) ON CONFLICT DO NOTHING", [build])
-    outdated, months = conn.execute(  # type: ignore[misc]
-        "SELECT code_hash IS DISTINCT FROM %s, months_asked FROM ops.build WHERE build = %s", [code, build]
+    outdated, is_complete, months = conn.execute(  # type: ignore[misc]
+        "SELECT code_hash IS DISTINCT FROM %s, completed_at IS NOT NULL, months_asked FROM ops.build WHERE build = %s",
+        [code, build],
     ).fetchone()
     copy_of = _build_to_copy(conn, code) if outdated else None
     full_refresh = outdated and copy_of is None
@@ -238,6 +240,7 @@ def _freeze(conn: psycopg.Connection, build: str, contracts: Contracts) -> Build
         copy_of=copy_of,
         large=_is_large(conn, build),
         months=[str(month) for month in months],
+        changed_sources=changed_sources(conn, build) if is_complete and not outdated and not months else None,
         deliveries=sorted(name for (name,) in names),
         vars={"build": build},
     )
@@ -269,6 +272,22 @@ def _is_large(conn: psycopg.Connection, build: str) -> bool:
         [build],
     ).fetchone()
     return changed >= max(LARGE_ROWS, LARGE_SHARE * rows)
+
+
+def changed_sources(conn: psycopg.Connection, build: str) -> list[str]:
+    """The sources of the deliveries in which ``input`` and ``done`` differ."""
+    rows = conn.execute(
+        """
+        SELECT DISTINCT source
+        FROM (
+            SELECT source FROM ops.build_delivery WHERE build = %s
+            GROUP BY delivery_id, name, source, sender, month, mode, created HAVING count(*) = 1
+        ) AS difference
+        ORDER BY source
+        """,
+        [build],
+    ).fetchall()
+    return [source for (source,) in rows]
 
 
 def complete(conn: psycopg.Connection, plan: BuildPlan) -> None:

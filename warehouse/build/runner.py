@@ -10,7 +10,7 @@ from psycopg import sql
 from ingest.database import connect
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
-from warehouse.build import clone_schema, dbt, planning, publish
+from warehouse.build import clone_schema, dbt, planning, publish, selection
 from warehouse.build.dbt import BUILDS, PARTIAL_PARSE, OnNode, OnResult
 from warehouse.build.planning import BuildPlan, exclusive
 
@@ -77,7 +77,14 @@ def _command(settings: Settings, plan: BuildPlan) -> list[str]:
         return [*command, "--full-refresh"]
     # The same code has built this schema, so seeds, views and calendars are up to date. A copy lacks views.
     static = [] if plan["copy_of"] is not None else ["tag:static"]
-    return [*command, "--indirect-selection", "cautious", "--exclude", "tag:weekly", *GUARDED_BY_INDEX, *static]
+    # A test is left out with the last of the models that it reads (cautious).
+    unchanged = (
+        []
+        if plan["changed_sources"] is None
+        else selection.unchanged_models(dbt.manifest(settings), plan["changed_sources"])
+    )
+    excluded = ["tag:weekly", *GUARDED_BY_INDEX, *static, *unchanged]
+    return [*command, "--indirect-selection", "cautious", "--exclude", *excluded]
 
 
 def _vacuum_marts(conn: psycopg.Connection, build: str, manifest: Path) -> None:

@@ -48,23 +48,31 @@ def test_builds_after_each_change_equal_one_full_build(builds: Builds, seed: int
     land(builds.conn, world.deliveries)
     counting = pick.sample(world.deliveries, 16)
     builds.full("build_a", counting)
+    sources = sorted({delivery.source for delivery in world.deliveries})
     every_step = "WAREHOUSE_TEST_SEEDS" in os.environ
-    for step in range(8 if every_step else 4):
-        arriving = [one for one in world.deliveries if one not in counting]
-        leaving = pick.sample(counting, min(len(counting), pick.choice((0, 0, 1, 2, 3))))
+    is_complete = True
+    for step in range(9 if every_step else 5):
+        # every fourth change is of one source, so that the models of the others are left out
+        changing = [pick.choice(sources)] if step % 4 == 0 else sources
+        arriving = [one for one in world.deliveries if one not in counting and one.source in changing]
+        staying = [one for one in counting if one.source in changing]
+        leaving = pick.sample(staying, min(len(staying), pick.choice((0, 0, 1, 2, 3))))
         counting = [one for one in counting if one not in leaving]
-        counting += pick.sample(arriving, min(len(arriving), pick.choice((0, 1, 2, 3))))
+        counting += pick.sample(arriving, min(len(arriving), pick.choice((1, 2, 3))))
         builds.freeze("build_a", counting)
-        if step % 2:
+        if step % 4 == 1:
             builds.run("build_a", models=[pick.choice(DEATHS)])  # killed there: nothing is complete
+            is_complete = False
             continue
-        builds.run("build_a")
+        if is_complete:
+            builds.run_changed("build_a")
+        else:
+            builds.run("build_a")
         builds.complete("build_a")
+        is_complete = True
         if every_step:
             builds.full("build_b", counting)
             assert builds.differences() == [], f"seed {seed}, step {step}"
-    builds.freeze("build_a", counting)
-    builds.run("build_a")
     builds.full("build_b", counting)
     assert builds.differences() == [], f"seed {seed}"
     assert builds.conn.execute("SELECT count(*) > 0 FROM build_b.member_month").fetchone() == (True,)
