@@ -165,7 +165,7 @@ def test_a_refused_delivery_is_a_success_that_says_why_and_is_announced(
     assert template.render(task=task) == "a"  # before it is decided
     assert result == {"status": "refused", "partition": "440000|2026-09"}
     accessors, told = events(), list[Any]()
-    monkeypatch.setattr(operations, "tell", told.append)
+    monkeypatch.setattr(operations, "notify", told.append)
     call(dagbag, "load_medical", "announce")([result, result], outlet_events=accessors)
     assert len(told) == 1
     assert accessors[assets.LANDING["medical"]].partition_keys == {"440000|2026-09"}
