@@ -30,6 +30,12 @@
     {{ only_literals(month, "select distinct month from " ~ ref(changed_keys), ref(changed_keys)) }}
 {%- endmacro %}
 
+{# The same for a table that is joined to one with changed keys: the planner does not take the months from one to the
+   other, and would read all of it. True in a full build. #}
+{% macro in_changed_months(changed_keys, month) -%}
+    {{ only_months_of(changed_keys, month) if is_incremental() else 'true' }}
+{%- endmacro %}
+
 {# The senders of the changed keys: mostly one, and then the rows of the others need not be read, however the planner
    joins. #}
 {% macro only_senders_of(changed_keys, sender) -%}

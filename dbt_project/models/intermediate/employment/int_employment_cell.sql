@@ -27,11 +27,20 @@ member as (
         coalesce(paid.has_maternity, false) or coalesce(insured.is_employee_insured, false) as is_maternity
     from {{ ref('member_month') }} as member
     left join {{ ref('int_employment_month') }} as employment
-        on member.month = employment.month and member.person_key = employment.person_key
+        on
+            member.month = employment.month
+            and member.person_key = employment.person_key
+            and {{ in_changed_months('int_changed_employment_cell', 'employment.month') }}
     left join {{ ref('int_paid_month') }} as paid
-        on member.month = paid.month and member.person_key = paid.person_key
+        on
+            member.month = paid.month
+            and member.person_key = paid.person_key
+            and {{ in_changed_months('int_changed_employment_cell', 'paid.month') }}
     left join {{ ref('insurance_month') }} as insured
-        on member.month = insured.month and member.person_key = insured.person_key
+        on
+            member.month = insured.month
+            and member.person_key = insured.person_key
+            and {{ in_changed_months('int_changed_employment_cell', 'insured.month') }}
     where {{ only_changed('int_changed_employment_cell', ['month'], 'member') }}
 ),
 

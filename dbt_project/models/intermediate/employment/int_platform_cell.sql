@@ -55,7 +55,10 @@ final as (
         count(distinct unit_with_union.employer_uscc) as units_with_union
     from together
     left join {{ ref('member_month') }} as member
-        on together.person_key = member.person_key and together.month = member.month
+        on
+            together.person_key = member.person_key
+            and together.month = member.month
+            and {{ in_changed_months('int_changed_platform_month', 'member.month') }}
     left join unit_with_union
         on together.employer_uscc = unit_with_union.employer_uscc and together.month = unit_with_union.month
     group by together.month, together.sender, together.platform_code

@@ -19,7 +19,10 @@ final as (
         count(*) filter (where insured.is_retired) as retired
     from {{ ref('member_month') }} as member
     left join {{ ref('insurance_month') }} as insured
-        on member.month = insured.month and member.person_key = insured.person_key
+        on
+            member.month = insured.month
+            and member.person_key = insured.person_key
+            and {{ in_changed_months('int_changed_coverage_month', 'insured.month') }}
     where {{ only_changed('int_changed_coverage_month', ['month'], 'member') }}
     group by member.month, member.sender, member.admdvs
 )

@@ -71,7 +71,10 @@ outcome as (
             and trained.sender = certified.sender
             and trained.training_type = certified.training_type
     left join {{ ref('member_month') }} as member
-        on trained.person_key = member.person_key and trained.month = member.month
+        on
+            trained.person_key = member.person_key
+            and trained.month = member.month
+            and {{ in_changed_months('int_changed_training_chain', 'member.month') }}
     left join {{ ref('int_employment_month') }} as employment
         on trained.person_key = employment.person_key and trained.last_month = employment.month
     left join {{ ref('int_paid_month') }} as paid
