@@ -21,7 +21,7 @@ PROJECT = {
         models:
           tiny:
             +materialized: table
-            +meta: {publish: marts}
+            +meta: {publish: marts, division: everyone, division_reason: They are invented.}
         data_tests:
           +schema: staging
         """,
@@ -269,6 +269,44 @@ def test_a_requested_month_is_rebuilt_once_in_each_schema(conn: psycopg.Connecti
     assert conn.execute("SELECT month FROM marts.months").fetchall() == []
     with pytest.raises(WarehouseError, match="not a month"):
         operations.plan_build(settings, month="2026-13")
+
+
+def test_models_of_unchanged_sources_are_left_out(conn: psycopg.Connection, settings: Settings) -> None:
+    (dbt.PROJECT / "models/landed.yml").write_text(
+        "sources: [{name: honours, schema: landing, tables: [{name: honours_honour}]}]"
+    )
+    (dbt.PROJECT / "models/honours.sql").write_text(
+        "select '{{ invocation_id }}' as run, count(*) as honours from {{ source('honours', 'honours_honour') }}"
+    )
+
+    def run_of_model() -> str:
+        row = conn.execute("SELECT run FROM marts.honours").fetchone()
+        assert row is not None
+        return str(row[0])
+
+    runs = {}
+    for name, source in (("first", "honours"), ("second", "membership")):
+        decide(conn, name, source=source)
+        build_all(settings)
+        runs[current(conn)] = run_of_model()
+    for name in ("third", "fourth"):
+        decide(conn, name)
+        build_all(settings)
+        assert name in held(conn)  # made of no source: always built
+        assert run_of_model() == runs[current(conn)]
+    decide(conn, "fifth")
+    assert operations.plan_build(settings) is not None  # and no more: the schema may hold anything
+    build_all(settings)
+    assert run_of_model() != runs.pop(current(conn))
+    operations.plan_build(settings, month="2026-08")
+    with conn.transaction():  # as if that plan had not begun: the month alone is new
+        conn.execute("UPDATE ops.build SET completed_at = now() WHERE completed_at IS NULL")
+    build_all(settings)
+    assert run_of_model() != runs.pop(current(conn))
+    last = run_of_model()
+    decide(conn, "sixth", source="honours")
+    build_all(settings)
+    assert run_of_model() != last
 
 
 @pytest.mark.parametrize("month", ["2019-01", "2026-07", "2026-09", "9999-12"])
