@@ -151,7 +151,7 @@ def load_all(
     Returns:
         The number of packages that were not in the ledger before.
     """
-    with sending.telling(settings):
+    with sending.notifying(settings):
         with open_warehouse(settings) as conn:
             new = len(pipeline.register(conn, settings, on_fault))
             arrivals = pipeline.pending(conn)
@@ -209,7 +209,7 @@ def missing(settings: Settings) -> list[Missing]:
 
 def notify_missing(settings: Settings) -> list[Missing]:
     """Tell what senders owe, at most once a day; returns it."""
-    with sending.telling(settings):
+    with sending.notifying(settings):
         found = missing(settings)
         sending.write_missing(settings)
         return found
@@ -381,7 +381,7 @@ def publish(settings: Settings, plan: BuildPlan) -> publication.PublicationResul
 def publish_previous(settings: Settings) -> publication.PublicationResult:
     """Return to the publication before the current one. It stays until a delivery is decided or a month asked for."""
     with (
-        sending.telling(settings),
+        sending.notifying(settings),
         open_warehouse(settings) as conn,
         planning.exclusive(server.ensure_running(settings)),
     ):
@@ -487,7 +487,7 @@ class ShareUpkeep:
 
 def end_shares(settings: Settings) -> ShareUpkeep:
     """End shares whose last day is over, with logins, views and extracts; say which end soon; write the catalogue."""
-    with sending.telling(settings):
+    with sending.notifying(settings):
         check_shares(settings)
         with open_warehouse(settings) as conn:
             fetched = outbox.note_fetched(conn, settings.outbox_path)
@@ -512,7 +512,7 @@ def build_and_publish(
     settings: Settings, progress: Progress, month: str | None = None
 ) -> tuple[BuildPlan | None, publication.PublicationResult | None]:
     """Plan, dbt, audit, publish, as one: whoever builds meanwhile waits."""
-    with sending.telling(settings), planning.exclusive(server.ensure_running(settings)):
+    with sending.notifying(settings), planning.exclusive(server.ensure_running(settings)):
         plan = plan_build(settings, month)
         if plan is None:
             return None, None
@@ -541,7 +541,7 @@ def run(
         report.not_decided.append(fault)
         on_fault(fault)
 
-    with sending.telling(settings):
+    with sending.notifying(settings):
         report.registered = load_all(
             settings,
             decided,

@@ -50,7 +50,7 @@ def notify_late_run(settings: Settings, dag: str, run: str, allowed: timedelta) 
 
 
 @contextmanager
-def telling(settings: Settings) -> Iterator[None]:
+def notifying(settings: Settings) -> Iterator[None]:
     """Send at the end what was written down within, once: where calls are nested, at the end of the outermost.
 
     After an error only where the failure of a build was written down: otherwise the database may not answer.
@@ -75,7 +75,7 @@ def telling(settings: Settings) -> Iterator[None]:
 @contextmanager
 def notifying_failure(settings: Settings, step: str, plan: BuildPlan) -> Iterator[None]:
     """The same for a step of a build (dbt, audit or publish), whose failure is told."""
-    with telling(settings):
+    with notifying(settings):
         try:
             yield
         except Exception:

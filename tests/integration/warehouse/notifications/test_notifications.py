@@ -218,7 +218,7 @@ def test_processes_side_by_side_send_nothing_twice(
 def test_no_database_harms_nobody(bare_database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The database of this test has no tables."""
     settings = Settings(home=tmp_path, dsn=SecretStr(bare_database))
-    with sending.telling(configured(settings, {"type": "log"})):
+    with sending.notifying(configured(settings, {"type": "log"})):
         pass
     assert "wait for the next pass" in caplog.text
 
@@ -385,8 +385,8 @@ def test_a_late_run_is_told(warehouse: psycopg.Connection, settings: Settings, w
 
 def test_nested_steps_send_once_at_the_end(warehouse: psycopg.Connection, settings: Settings, webhook: Webhook) -> None:
     settings = configured(settings, wecom(webhook))
-    with sending.telling(settings):
-        with sending.telling(settings):
+    with sending.notifying(settings):
+        with sending.notifying(settings):
             outbox.add(warehouse, settings.notify, [ITEM])
         assert webhook.requests == []
     assert len(webhook.requests) == 1
@@ -397,7 +397,7 @@ def test_an_error_before_anything_was_written_down_sends_nothing(
 ) -> None:
     settings = configured(settings, wecom(webhook))
     outbox.add(warehouse, settings.notify, [ITEM])
-    with pytest.raises(ValueError, match="mine"), sending.telling(settings):
+    with pytest.raises(ValueError, match="mine"), sending.notifying(settings):
         raise ValueError("mine")
     assert webhook.requests == []
 
