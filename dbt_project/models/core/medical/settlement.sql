@@ -22,16 +22,45 @@
 {%- set to_read = settlement_deliveries_to_read() %}
 with
 
+-- the changed settlements, before their netting is decided: the planner would decide that of all of them
+current_row as {{ 'materialized' if is_incremental() }} (
+    select
+        current_row.*,
+        delivery.name as delivery_name
+    from {{ ref('int_settlement_current') }} as current_row
+    inner join {{ ref('int_delivery') }} as delivery on current_row.delivery_id = delivery.delivery_id
+    where {{ only_changed('int_changed_settlement', ['sender', 'setl_id'], 'current_row') }}
+),
+
 net as (
     select
-        net.sender,
-        net.setl_id,
-        net.delivery_id,
-        delivery.name as delivery_name,
-        net.net_reason
-    from {{ ref('int_settlement_net') }} as net
-    inner join {{ ref('int_delivery') }} as delivery on net.delivery_id = delivery.delivery_id
-    where {{ only_changed('int_changed_settlement', ['sender', 'setl_id'], 'net') }}
+        current_row.sender,
+        current_row.setl_id,
+        current_row.delivery_id,
+        current_row.delivery_name,
+        -- the first reason that holds why a settlement does not count
+        case
+            when current_row.vali_flag <> '1' then 'invalid'
+            when current_row.init_setl_id is not null then 'reversal'
+            when current_row.refd_setl_flag <> '0' then 'refunded'
+            when exists (
+                select from {{ ref('int_settlement_current') }} as reversal
+                where
+                    reversal.sender = current_row.sender
+                    and reversal.init_setl_id = current_row.setl_id
+                    and reversal.vali_flag = '1'
+                    and reversal.refd_setl_flag = '1'
+            ) then 'reversed'
+            when current_row.out_flag = '2' and exists (
+                select from {{ ref('int_settlement_current') }} as insured_end
+                where
+                    insured_end.setl_id = current_row.setl_id
+                    and insured_end.sender <> current_row.sender
+                    and insured_end.out_flag = '1'
+            ) then 'counted_at_insured_end'
+            else 'net'
+        end as net_reason
+    from current_row
 ),
 
 content as (
