@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import yaml
 
-from bi import charts
+from bi import charts, row_rules
 from warehouse.documentation import labels
 from warehouse.documentation.dictionary import models
 
@@ -60,10 +60,17 @@ def files(declared: Declaration, uri: str) -> Iterator[tuple[str, Declaration]]:
 
 
 def write(path: Path, uri: str) -> None:
-    """Write the bundle as a ZIP file."""
+    """Write the bundle as a ZIP file, with ``row_rules.json`` for ``bi/superset_setup.py``."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files(load(), uri):
             archive.writestr(f"bundle/{name}", yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
+        archive.writestr("row_rules.json", json.dumps(conditions(), indent=1))
+
+
+def conditions() -> dict[str, str | None]:
+    """The condition on the rows of each dataset, by its UUID; None: all its rows are for everyone."""
+    tables = {model["name"]: model for model in models("marts")}
+    return {identifier("dataset", name): row_rules.condition(tables[name]) for name in load()["datasets"]}
 
 
 def both(title: dict[str, str]) -> str:
@@ -91,7 +98,7 @@ def _dataset(model: Declaration, metrics: Declaration, provinces: dict[str, str]
     names = [column["name"] for column in model["columns"]]
     columns = [_column(column) for column in model["columns"]]
     selected = ["*"]
-    if "month" in names:
+    if "month" in names and "is_last" not in names:
         selected.append("month = max(month) OVER () AS is_last")
         columns.append({"column_name": "is_last", "verbose_name": "末月", "type": "BOOLEAN"})
     if "admdvs" in names:

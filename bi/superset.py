@@ -9,14 +9,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psycopg
 
 from bi import bundle
 from ingest.settings import Settings
+from warehouse import whole_file
+from warehouse.access import divisions, users
 from warehouse.local import server
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-bi" / "bin" / "python"
 PORT = 8088
+#: Superset's own login in the warehouse.
+LOGIN = "dashboards"
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -27,10 +34,8 @@ def environment(home: Path) -> dict[str, str]:
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("secret-key", "admin-password"):
-        path = home / name
-        if not path.exists():
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(32))
+        if not (home / name).exists():
+            whole_file.write_text(home / name, secrets.token_urlsafe(32))
     return {
         **os.environ,
         "SUPERSET_HOME": str(home),
@@ -48,12 +53,12 @@ def prepare(settings: Settings, home: Path) -> None:
         settings: Which warehouse.
         home: Superset's folder.
     """
-    server.ensure_running(settings)
-    address = server.database_dsn(settings, "warehouse", role="bi_reader")
     variables = environment(home)
+    url = _database_url(settings, home)
+    whole_file.write_text(home / "database-url", url)
     with tempfile.TemporaryDirectory(dir=home) as folder:
         path = Path(folder, "bundle.zip")
-        bundle.write(path, address.replace("postgresql://", "postgresql+psycopg2://", 1))
+        bundle.write(path, url)
         password = (home / "admin-password").read_text(encoding="utf-8")
         command = [str(PYTHON), "-m", "bi.superset_setup", str(path)]
         with (home / "setup.log").open("w", encoding="utf-8") as log:
@@ -62,18 +67,54 @@ def prepare(settings: Settings, home: Path) -> None:
             )
 
 
+def _database_url(settings: Settings, home: Path) -> str:
+    """SQLAlchemy's address of the warehouse for Superset's own login, which is made where it is missing.
+
+    The login reads ``marts`` of the whole country, and which login has which divisions.
+    """
+    password_file = home / "database-password"
+    with psycopg.connect(server.ensure_running(settings), autocommit=True) as conn:
+        if not password_file.exists():
+            if any(user.login == LOGIN and user.roles for user in users.listed(conn)):
+                users.remove(conn, LOGIN, by=LOGIN)
+            password = users.add(conn, LOGIN, ["bi"], [divisions.COUNTRY], by=LOGIN)
+            whole_file.write_text(password_file, password)
+        conn.execute(f"GRANT USAGE ON SCHEMA ops TO {LOGIN}")
+        conn.execute(f"GRANT SELECT ON ops.login_division TO {LOGIN}")
+        known = conn.info.get_parameters()
+        query = urlencode({name: value for name, value in known.items() if name.startswith("ssl")})
+        host, port, database = conn.info.host, conn.info.port, conn.info.dbname
+    password = quote(password_file.read_text(encoding="utf-8"), safe="")
+    return f"postgresql+psycopg2://{LOGIN}:{password}@{host}:{port}/{database}" + (f"?{query}" if query else "")
+
+
+def serve(home: Path, port: int) -> "subprocess.Popen[bytes]":
+    """Start Superset's server on this machine.
+
+    Args:
+        home: Superset's folder, prepared.
+        port: On 127.0.0.1.
+    """
+    command = [str(PYTHON), "-m", "flask", "run", "--host", "127.0.0.1", "--port", str(port), "--with-threads"]
+    with (home / "superset.log").open("a", encoding="utf-8") as log:
+        return subprocess.Popen(command, env=environment(home), cwd=ROOT, stdout=log, stderr=log)
+
+
 def main(port: int = PORT) -> None:
     """Prepare Superset and serve it on this machine until Ctrl-C."""
     settings = Settings()
     home = settings.root / "superset"
     prepare(settings, home)
     sys.stdout.write(
-        f"Superset: http://127.0.0.1:{port}/dashboard/list/  user admin, password in {home}/admin-password\n"
+        f"Superset: http://127.0.0.1:{port}/dashboard/list/  user admin, password in {home}/admin-password; "
+        "or a login of `warehouse user add`\n"
     )
     sys.stdout.flush()
-    serve = ["-m", "flask", "run", "--host", "127.0.0.1", "--port", str(port), "--with-threads"]
-    with (home / "superset.log").open("a", encoding="utf-8") as log:
-        subprocess.run([PYTHON, *serve], env=environment(home), cwd=ROOT, stdout=log, stderr=log, check=True)
+    process = serve(home, port)
+    try:
+        sys.exit(process.wait())
+    finally:
+        process.terminate()
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ FIGURES = {
     "marts.new_form_month": ("month", "sender", "admdvs", "new_form_type"),
     "marts.new_form_platform_month": ("month", "sender", "platform_code"),
     "marts.reform_indicator": ("indicator", "month", "admdvs"),
+    "marts.reform_indicator_progress": ("indicator", "month", "admdvs"),
 }
 
 

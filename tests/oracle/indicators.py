@@ -1,9 +1,12 @@
-"""Indicators of the workforce reform, from unsuppressed numbers."""
+"""Indicators of the workforce reform, from unsuppressed numbers, and how far they are from their targets."""
 
+import csv
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from tests.oracle.base import Row, add_months, first_of, last_day, share
@@ -31,6 +34,9 @@ OF_PERSONS = frozenset(
     )
 )
 HIGH_SKILLED = 3
+#: Values have six places.
+PLACES = Decimal("0.000001")
+TARGETS = Path(__file__).parents[2] / "dbt_project" / "seeds" / "reform_indicator_target.csv"
 Add = Callable[[str, Any, str, Any, Any], None]
 Provinces = dict[str, tuple[Any, Any]]
 
@@ -67,6 +73,51 @@ class Indicators(Employment, Rights, Honours, Funds, Services):
                         "value": share(numerator, denominator),
                     }
                 )
+        return result
+
+    @cached_property
+    def targets(self) -> list[dict[str, str]]:
+        """The shipped targets."""
+        with TARGETS.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def target(self, indicator: str, month: date, admdvs: str) -> dict[str, str] | None:
+        """The target of a region in a month: its own or else the country's, of these the latest."""
+        holding = [
+            row for row in self.targets if row["indicator"] == indicator and int(row["first_year"]) <= month.year
+        ]
+        for region in (admdvs, COUNTRY):
+            of_region = [row for row in holding if row["admdvs"] == region]
+            if of_region:
+                return max(of_region, key=lambda row: int(row["first_year"]))
+        return None
+
+    def reform_indicator_progress(self) -> list[Row]:
+        rows = self.reform_indicator()
+        values = {
+            (row["indicator"], row["month"], row["admdvs"]): None
+            if row["value"] is None
+            else row["value"].quantize(PLACES, ROUND_HALF_UP)
+            for row in rows
+        }
+        result = []
+        for (indicator, month, admdvs), value in values.items():
+            before = values.get((indicator, add_months(month, -12), admdvs))
+            target = self.target(indicator, month, admdvs)
+            amount = Decimal(target["target"]) if target else None
+            result.append(
+                {
+                    "indicator": indicator,
+                    "month": month,
+                    "admdvs": admdvs,
+                    "value": value,
+                    "value_year_before": before,
+                    "change_in_year": None if value is None or before is None else value - before,
+                    "target": amount,
+                    "reaches_target": None if value is None or amount is None else value >= amount,
+                    "target_basis": target and target["basis"],
+                }
+            )
         return result
 
     def _of_organisations(self, add: Add) -> None:

@@ -68,6 +68,10 @@ def _publish(conn: psycopg.Connection, settings: Settings) -> None:
         " ('2026-07-01', '100000', 0.6), ('2026-07-01', '110000', NULL)"
         ") AS made_up (month, admdvs, value)"
     )
+    conn.execute(
+        "CREATE TABLE marts.reform_indicator_progress AS SELECT *, 0.55 AS value_year_before,"
+        " CASE WHEN admdvs = '100000' THEN 0.7 WHEN admdvs = '440000' THEN 0.6 END AS target FROM marts.reform_indicator"
+    )
     row = conn.execute(
         "INSERT INTO ops.publication (build, deliveries, row_counts, ledger_hash, is_current)"
         " VALUES ('build_a', '{training-440000-2026-07}', %s, 'x', true) RETURNING publication_id",

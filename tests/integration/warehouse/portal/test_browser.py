@@ -105,9 +105,9 @@ def test_charts_are_drawn_and_follow_the_language(tab: Tab, address: str) -> Non
     tab.goto(f"{address}/indicators.html")
     draw_all(tab)
     legend = tab.locator(".legendtext")
-    assert legend.all_text_contents() == ["全国", "北京市", "广东省"]
+    assert legend.all_text_contents() == ["全国", "北京市", "广东省", "目标"]
     tab.click("#language")
-    assert legend.all_text_contents() == ["Whole country", "Beijing", "Guangdong"]
+    assert legend.all_text_contents() == ["Whole country", "Beijing", "Guangdong", "Target"]
 
 
 @pytest.mark.parametrize("path", PAGES)

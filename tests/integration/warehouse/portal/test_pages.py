@@ -170,6 +170,19 @@ def test_an_indicator_without_rows_is_listed_all_the_same(portal: Path) -> None:
     assert "尚无数据" in page
 
 
+def test_the_last_month_stands_beside_its_target_and_the_year_before(portal: Path) -> None:
+    page = (portal / "indicators.html").read_text("utf-8")
+    rows = [row for row in page.split("<tr>") if "2026-07" in row]
+    [country], [province], [without] = (
+        [row for row in rows if name in row] for name in ("Whole country", "Guangdong", "Beijing")
+    )
+    assert "0.550" in country
+    assert "0.700" in country
+    assert "not reached" in country
+    assert "reached" in province.replace("not reached", "")
+    assert "reached" not in without
+
+
 @pytest.fixture
 def empty(warehouse: psycopg.Connection, database_dsn: str, settings: Settings) -> Path:
     pages.write(database_dsn, settings.root / "docs")
