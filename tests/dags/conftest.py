@@ -49,7 +49,8 @@ MANIFEST = {
         "test.warehouse.coverage_adds_up": node(
             "test", "coverage_adds_up", "model.warehouse.member", "model.warehouse.coverage"
         ),
-    }
+    },
+    "sources": {"source.warehouse.landing.member": {"resource_type": "source", "name": "member", "schema": "landing"}},
 }
 
 

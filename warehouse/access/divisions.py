@@ -41,35 +41,35 @@ class DivisionRule:
 EVERYONE, WHOLE_COUNTRY = DivisionRule("everyone"), DivisionRule("country")
 
 
-def rule_of(node: Mapping[str, Any]) -> DivisionRule:
+def rule_of(model: str, meta: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> DivisionRule:
     """The rule of a model.
 
     Args:
-        node: Its node in dbt's manifest.
+        model: Its name, for messages.
+        meta: Its ``meta``.
+        columns: Its columns by name, as dbt's manifest has them.
 
     Raises:
         WarehouseError: It has no rule, a column that the model does not have, or a word without a reason.
     """
-    meta = node["config"].get("meta") or {}
-    columns = node.get("columns") or {}
     word = meta.get("division")
     if word in ("everyone", "country"):
         if not str(meta.get("division_reason") or "").strip():
-            raise WarehouseError(f"{node['name']}: meta.division is {word!r}, so meta.division_reason must say why.")
+            raise WarehouseError(f"{model}: meta.division is {word!r}, so meta.division_reason must say why.")
         return EVERYONE if word == "everyone" else WHOLE_COUNTRY
     if word is not None and word not in columns:
-        raise WarehouseError(f"{node['name']}: meta.division is {word!r}, which is no column of it.")
+        raise WarehouseError(f"{model}: meta.division is {word!r}, which is no column of it.")
     if word is not None:
         return DivisionRule("division", (word,))
     chosen: list[str] = []
     for name in CONVENTION:
         if name in columns:
             chosen.append(name)
-            if any(one.get("type") == "not_null" for one in columns[name].get("constraints") or ()):
+            if any(constraint.get("type") == "not_null" for constraint in columns[name].get("constraints") or ()):
                 break
     if not chosen:
         raise WarehouseError(
-            f"{node['name']} has none of the columns {', '.join(CONVENTION)}: say in its yml with meta.division which "
+            f"{model} has none of the columns {', '.join(CONVENTION)}: say in its yml with meta.division which "
             "column has the division of a row, or 'everyone' or 'country' with meta.division_reason."
         )
     return DivisionRule("division", tuple(chosen))

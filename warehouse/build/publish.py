@@ -4,7 +4,6 @@ Readers use only the views in ``core``, ``marts`` and ``casework``. A view is ne
 depend on it. Its columns keep name, type and order; new ones are added at the end.
 """
 
-import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from ingest.database import APPLICATION_NAME, LOCK_ERRORS
 from ingest.errors import WarehouseError
 from warehouse.access import divisions, roles
 from warehouse.access.divisions import DivisionRule
-from warehouse.build import blocking
+from warehouse.build import blocking, dbt_graph
 
 STABLE = tuple(roles.READERS)
 #: Longest wait for readers with locks on the views or with old snapshots (their statements end after 60 s). Who is
@@ -80,16 +79,14 @@ def relations(manifest: Path) -> list[Relation]:
     """
     found: list[Relation] = []
     problems: list[str] = []
-    for node in json.loads(manifest.read_text(encoding="utf-8"))["nodes"].values():
-        schema = (node["config"].get("meta") or {}).get("publish")
-        if schema is None or node["resource_type"] not in ("model", "seed", "snapshot"):
-            continue
-        if node["config"].get("materialized") == "ephemeral":
+    for node in dbt_graph.read(manifest).nodes.values():
+        schema = node.meta.get("publish")
+        if schema is None or not node.is_relation:
             continue
         if schema not in STABLE:
-            raise WarehouseError(f"{node['name']}: meta.publish is {schema!r}, not one of {', '.join(STABLE)}.")
+            raise WarehouseError(f"{node.name}: meta.publish is {schema!r}, not one of {', '.join(STABLE)}.")
         try:
-            found.append(Relation(schema, node["alias"], divisions.rule_of(node)))
+            found.append(Relation(schema, node.alias, divisions.rule_of(node.name, node.meta, node.columns)))
         except WarehouseError as error:
             problems.append(str(error))
     if problems:

@@ -4,11 +4,11 @@ A model whose sources have the same deliveries as when the schema was last compl
 models read tables of the build and nothing else, no clock either. Dbt's manifest says what a model is made of.
 """
 
-import json
-from collections.abc import Collection, Mapping
-from graphlib import TopologicalSorter
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+
+from warehouse.build import dbt_graph
+from warehouse.build.dbt_graph import DbtGraph, Node
 
 #: Folder of the tables of changed keys. They hold the keys of one build, so they are emptied where a model reads them.
 CHANGED_KEYS = "changed_keys"
@@ -33,34 +33,35 @@ def unchanged_models(manifest: Path, changed_sources: Collection[str]) -> list[s
     Returns:
         In alphabetical order. Models without any row of a delivery, such as the list of deliveries, are not among them.
     """
-    graph = json.loads(manifest.read_text(encoding="utf-8"))
+    graph = dbt_graph.read(manifest)
     changed = {*changed_sources, ANY}
     sources = sources_of_models(graph)
     unchanged = {model for model, made_of in sources.items() if made_of and changed.isdisjoint(made_of)}
     for model in reversed(sources):  # children before their parents
-        if CHANGED_KEYS in graph["nodes"][model]["fqn"]:
-            children = {child for child in graph["child_map"][model] if child in sources}
+        node = graph.nodes[model]
+        if CHANGED_KEYS in node.path:
+            children = {child.unique_id for child in graph.children(node) if child.resource_type == "model"}
             if not children <= unchanged:
                 unchanged.discard(model)
-    return sorted(graph["nodes"][model]["name"] for model in unchanged)
+    return sorted(graph.nodes[model].name for model in unchanged)
 
 
-def sources_of_models(graph: Mapping[str, Any]) -> dict[str, set[str]]:
-    """The sources that each model of a manifest is made of, by unique id, parents before children."""
-    models = {key: node for key, node in graph["nodes"].items() if node["resource_type"] == "model"}
-    parents = {key: list(node["depends_on"]["nodes"]) for key, node in models.items()}
-    tables = {key: _source_of(node) for key, node in graph["sources"].items()}
+def sources_of_models(graph: DbtGraph) -> dict[str, set[str]]:
+    """The sources that each model is made of, by unique id, parents before children."""
     sources: dict[str, set[str]] = {}
-    for key in TopologicalSorter(parents).static_order():
-        if key in models:
-            declared = models[key]["config"]["meta"].get(DELIVERIES_OF, ())
-            inherited = (sources.get(parent) or tables.get(parent, set()) for parent in parents[key])
-            sources[key] = set(declared).union(*inherited)
+    for node in graph.in_dependency_order():
+        if node.resource_type == "model":
+            declared = node.meta.get(DELIVERIES_OF, ())
+            sources[node.unique_id] = set(declared).union(
+                *(sources.get(parent.unique_id) or _sources_of_table(parent) for parent in graph.parents(node))
+            )
     return sources
 
 
-def _source_of(node: Mapping[str, Any]) -> set[str]:
-    """The source of a table outside of the project."""
-    if node["schema"] == LANDING:
-        return {node["source_name"]}
-    return set() if node["name"] in FROZEN_LEDGER else {ANY}
+def _sources_of_table(node: Node) -> set[str]:
+    """The sources of a parent that is no model: a table outside of the project, or a seed, which has none."""
+    if node.resource_type != "source":
+        return set()
+    if node.schema == LANDING:
+        return {node.source_name}
+    return set() if node.name in FROZEN_LEDGER else {ANY}

@@ -5,18 +5,19 @@ starts no process: it waits in the triggerer, where ``triggers.ModelTrigger`` re
 a build next to nothing, and clearing one of these tasks cannot run dbt on a schema that has been published since.
 """
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Self
 
 from airflow.sdk import BaseOperator, TaskGroup
 from airflow.triggers.base import StartTriggerArgs
+
+from warehouse.build import dbt_graph
+from warehouse.build.dbt_graph import Node
 
 #: XCom key of the finished models: unique id -> "success" or "failed".
 STATUS_KEY = "models"
@@ -42,37 +43,23 @@ def read_models(manifest: Path) -> list[Model]:
     """The models of a dbt manifest that are relations, parents before children; none where the file is missing."""
     if not manifest.exists():
         return []
-    nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
-    tests: dict[str, list[str]] = {}
-    for unique_id, node in nodes.items():
-        if node["resource_type"] == "test":
-            parents = node["depends_on"]["nodes"]
-            if owner := node.get("attached_node") or (parents[-1] if parents else None):
-                tests.setdefault(owner, []).append(unique_id)
-
-    def is_shown(unique_id: str) -> bool:
-        node = nodes[unique_id]
-        return node["resource_type"] == "model" and node["config"].get("materialized") != "ephemeral"
-
-    def shown_parents(unique_id: str) -> Iterator[str]:
-        for parent in nodes[unique_id]["depends_on"].get("nodes", ()):
-            if parent in nodes:
-                # An ephemeral model is replaced by its parents; a seed has none.
-                yield from [parent] if is_shown(parent) else shown_parents(parent)
-
-    upstream = {
-        unique_id: tuple(dict.fromkeys(shown_parents(unique_id))) for unique_id in sorted(nodes) if is_shown(unique_id)
-    }
+    graph = dbt_graph.read(manifest)
     return [
         Model(
-            unique_id=unique_id,
-            name=nodes[unique_id]["name"],
-            layer=nodes[unique_id]["fqn"][1] if len(nodes[unique_id]["fqn"]) > 2 else "other",
-            upstream=upstream[unique_id],
-            tests=tuple(tests.get(unique_id, ())),
+            unique_id=node.unique_id,
+            name=node.name,
+            layer=node.path[1] if len(node.path) > 2 else "other",
+            # An ephemeral model is replaced by its parents.
+            upstream=tuple(parent.unique_id for parent in graph.nearest_ancestors(node, _is_model_relation)),
+            tests=tuple(test.unique_id for test in graph.tests(node)),
         )
-        for unique_id in TopologicalSorter(upstream).static_order()
+        for node in graph.in_dependency_order()
+        if _is_model_relation(node)
     ]
+
+
+def _is_model_relation(node: Node) -> bool:
+    return node.resource_type == "model" and node.is_relation
 
 
 class ModelStatus:

@@ -4,7 +4,6 @@ It is written down with the publication (``ops.publication_relation``), so that 
 not by the code that happens to be installed.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from ingest.contracts import Contracts, Feed
+from warehouse.build import dbt_graph
+from warehouse.build.dbt_graph import DbtGraph, Node
 
 #: Classes of columns, from the least to the most protected.
 CLASSES = ("public", "internal", "personal", "health", "direct_identifier")
@@ -28,7 +29,6 @@ MONTH, YEAR = "month", "year"
 #: Columns that say where and when a row was delivered, nothing of a person.
 _OF_DELIVERY = frozenset({"sender", "sender_name", MONTH, "month_key", YEAR, "delivery_name", "scheme_code"})
 
-Node = dict[str, Any]
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 #: What a description says of a unit, and the unit.
 _UNITS = ((re.compile(r"\byuan\b"), "元"), (re.compile(r"^Days\b"), "天"), (re.compile(r"^Hours\b"), "学时"))
@@ -82,76 +82,48 @@ class PublishedRelation:
 
 def read_manifest(path: Path, contracts: Contracts) -> list[PublishedRelation]:
     """The published relations of a dbt manifest, by name."""
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    graph = _Graph(manifest, contracts)
-    return sorted((graph.relation(key) for key in graph.published), key=lambda one: one.relation)
+    graph = dbt_graph.read(path)
+    relations = (_relation(graph, node, contracts) for node in graph.nodes.values() if _is_published(node))
+    return sorted(relations, key=lambda relation: relation.relation)
 
 
-class _Graph:
-    """The part of dbt's manifest that lineage needs."""
-
-    def __init__(self, manifest: Mapping[str, Any], contracts: Contracts) -> None:
-        self._nodes: dict[str, Node] = {**manifest["nodes"], **manifest["sources"]}
-        self._parents: dict[str, list[str]] = manifest["parent_map"]
-        self._contracts = contracts
-        self.published = {
-            key: f"{node['config']['meta']['publish']}.{node['alias']}"
-            for key, node in manifest["nodes"].items()
-            if (node["config"].get("meta") or {}).get("publish")
-        }
-        self._keys: dict[str, list[list[str]]] = {}
-        for node in manifest["nodes"].values():
-            if node["resource_type"] == "test" and (key := _key_of_test(node)):
-                self._keys.setdefault(str(node.get("attached_node")), []).append(key)
-
-    def relation(self, key: str) -> PublishedRelation:
-        """A published node."""
-        node = self._nodes[key]
-        feeds = self._feeds(key)
-        name = self.published[key]
-        return PublishedRelation(
-            relation=name,
-            description=str(node["description"]),
-            sources=tuple(sorted({feed.source for feed in feeds})),
-            feeds=tuple(f"{feed.source}.{feed.name}" for feed in feeds),
-            upstream=tuple(sorted(set(self._nearest(key)))),
-            keys=tuple(min(self._keys.get(key, [[]]), key=lambda columns: len(list(columns)))),
-            columns=tuple(_columns(name.partition(".")[0], node["columns"], feeds)),
-        )
-
-    def _feeds(self, key: str) -> list[Feed]:
-        """The feeds that a node draws on, directly or not, in name order."""
-        tables = {source["name"] for source in self._sources(key, set())}
-        return [feed for _, feed in sorted(self._contracts.feeds.items()) if feed.table in tables]
-
-    def _sources(self, key: str, seen: set[str]) -> Iterator[Node]:
-        for parent in self._parents.get(key, ()):
-            if parent in seen:
-                continue
-            seen.add(parent)
-            if parent.startswith("source."):
-                yield self._nodes[parent]
-            else:
-                yield from self._sources(parent, seen)
-
-    def _nearest(self, key: str) -> Iterator[str]:
-        """The published relations upstream, without what lies behind them."""
-        for parent in self._parents.get(key, ()):
-            if parent in self.published:
-                yield self.published[parent]
-            else:
-                yield from self._nearest(parent)
+def _is_published(node: Node) -> bool:
+    return bool(node.meta.get("publish"))
 
 
-def _key_of_test(node: Node) -> list[str]:
-    """The key columns that a test of a model says are unique; none of another test."""
-    test = node.get("test_metadata") or {}
-    if test.get("name") == "unique_combination_of_columns":
-        return list(test["kwargs"]["combination_of_columns"])
-    return [test["kwargs"]["column_name"]] if test.get("name") == "unique" else []
+def _published_name(node: Node) -> str:
+    """Stable schema and name of a published node."""
+    return f"{node.meta['publish']}.{node.alias}"
 
 
-def _columns(schema: str, columns: Mapping[str, Node], feeds: list[Feed]) -> Iterator[SharedColumn]:
+def _relation(graph: DbtGraph, node: Node, contracts: Contracts) -> PublishedRelation:
+    tables = {ancestor.name for ancestor in graph.ancestors(node) if ancestor.resource_type == "source"}
+    feeds = [feed for _, feed in sorted(contracts.feeds.items()) if feed.table in tables]
+    upstream = graph.nearest_ancestors(node, _is_published)
+    keys = [key for test in graph.tests(node) if (key := _unique_columns(test))]
+    return PublishedRelation(
+        relation=_published_name(node),
+        description=node.description,
+        sources=tuple(sorted({feed.source for feed in feeds})),
+        feeds=tuple(f"{feed.source}.{feed.name}" for feed in feeds),
+        upstream=tuple(sorted(map(_published_name, upstream))),
+        keys=min(keys, key=len, default=()),
+        columns=tuple(_columns(node.meta["publish"], node.columns, feeds)),
+    )
+
+
+def _unique_columns(test: Node) -> tuple[str, ...]:
+    """The columns whose values a test says are unique together; empty for another test."""
+    arguments = test.test_metadata.get("kwargs", {})
+    match test.test_metadata.get("name"):
+        case "unique_combination_of_columns":
+            return tuple(arguments["combination_of_columns"])
+        case "unique":
+            return (arguments["column_name"],)
+    return ()
+
+
+def _columns(schema: str, columns: Mapping[str, Mapping[str, Any]], feeds: list[Feed]) -> Iterator[SharedColumn]:
     has_persons = PERSON_KEY in columns
     for name, column in columns.items():
         delivered = [(feed, feed.by_name[name]) for feed in feeds if name in feed.by_name]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.worlds import PROJECT
-from warehouse.build import selection
+from warehouse.build import dbt_graph, selection
 from warehouse.build.dbt import PROFILE
 from warehouse.build.runner import GUARDED_BY_INDEX
 
@@ -66,7 +66,7 @@ def test_each_source_is_read_by_one_staging_model_and_by_nothing_else(manifest: 
 
 def test_a_model_is_made_of_the_sources_whose_deliveries_it_reads(manifest: Node, models: dict[str, Node]) -> None:
     """Otherwise a build would leave it out where only these deliveries have changed."""
-    sources = selection.sources_of_models(manifest)
+    sources = selection.sources_of_models(dbt_graph.from_manifest(manifest))
     named = {key: set(re.findall(r"\bsource *= *'(\w+)'", node["raw_code"])) for key, node in models.items()}
     assert sum(bool(names) for names in named.values()) >= 10
     assert [models[key]["name"] for key, names in named.items() if not names <= sources[key]] == []

@@ -198,9 +198,9 @@ def test_relations_come_from_the_manifest(tmp_path: Path) -> None:
         node("inline", materialized="ephemeral", meta={"publish": "core"}),
         node("check", kind="test", meta={"publish": "core"}),
     ]
-    manifest.write_text(json.dumps({"nodes": {str(number): node for number, node in enumerate(nodes)}}))
+    manifest.write_text(json.dumps({"nodes": {str(number): node for number, node in enumerate(nodes)}, "sources": {}}))
     assert [str(relation) for relation in publish.relations(manifest)] == ["core.c", "marts.a", "marts.z"]
-    manifest.write_text(json.dumps({"nodes": {"x": node("x", meta={"publish": "ops"})}}))
+    manifest.write_text(json.dumps({"nodes": {"x": node("x", meta={"publish": "ops"})}, "sources": {}}))
     with pytest.raises(WarehouseError, match=r"meta\.publish"):
         publish.relations(manifest)
 
@@ -211,7 +211,7 @@ def test_a_relation_that_does_not_say_whose_its_rows_are_is_not_published(
     manifest = tmp_path / "manifest.json"
     node = {"resource_type": "model", "name": "x", "alias": "x", "columns": {"id": {}}, "config": {}}
     node["config"] = {"materialized": "table", "meta": {"publish": "marts"}}
-    manifest.write_text(json.dumps({"nodes": {"x": node}}))
+    manifest.write_text(json.dumps({"nodes": {"x": node}, "sources": {}}))
     with pytest.raises(WarehouseError, match=r"x has none of the columns admdvs, .* meta\.division"):
         publish.relations(manifest)
     with pytest.raises(WarehouseError, match=r"nothing says whose the rows are of marts\.alpha"):

@@ -10,8 +10,9 @@ from ingest import contracts
 from warehouse.sharing import lineage
 
 
-def node(alias: str, publish: str | None, columns: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def node(alias: str, publish: str | None, columns: dict[str, dict[str, Any]], *parents: str) -> dict[str, Any]:
     return {
+        "name": alias,
         "alias": alias,
         "resource_type": "model",
         "description": f"{alias}. 说明。",
@@ -20,12 +21,18 @@ def node(alias: str, publish: str | None, columns: dict[str, dict[str, Any]]) ->
             name: {"data_type": "text", "description": f"The {name}. 列。", "config": {"meta": {}}} | column
             for name, column in columns.items()
         },
+        "depends_on": {"nodes": list(parents)},
     }
+
+
+def source(source_name: str, table: str) -> dict[str, Any]:
+    return {"resource_type": "source", "source_name": source_name, "name": table}
 
 
 def unique(model: str, *columns: str) -> dict[str, Any]:
     return {
         "resource_type": "test",
+        "name": f"unique_{model}",
         "config": {},
         "attached_node": model,
         "test_metadata": {
@@ -40,25 +47,31 @@ def manifest(tmp_path: Path) -> Path:
     content = {
         "nodes": {
             "model.list": node(
-                "list", "casework", {"person_key": {}, "status": {}, "sender": {}, "sum": {}, "ill": marked}
+                "list",
+                "casework",
+                {"person_key": {}, "status": {}, "sender": {}, "sum": {}, "ill": marked},
+                "model.between",
+                "source.ledger",
             ),
-            "model.union": node("union", "core", {"org_code": {}, "employer_name": {}, "guess": {}}),
-            "model.mart": node("mart", "marts", {"month": {}, "status": {}, "is_suppressed": {}}),
-            "model.between": node("between", None, {}),
+            "model.union": node(
+                "union",
+                "core",
+                {"org_code": {}, "employer_name": {}, "guess": {}},
+                "source.organisation",
+                "source.spell",
+            ),
+            "model.mart": node(
+                "mart", "marts", {"month": {}, "status": {}, "is_suppressed": {}}, "model.list", "model.between"
+            ),
+            "model.between": node("between", None, {}, "source.member", "model.union"),
             "test.list": unique("model.list", "person_key"),
             "test.mart": unique("model.mart", "month", "status"),
         },
         "sources": {
-            "source.member": {"source_name": "membership", "name": "membership_member"},
-            "source.organisation": {"source_name": "membership", "name": "membership_organisation"},
-            "source.spell": {"source_name": "employment", "name": "employment_employment_spell"},
-            "source.ledger": {"source_name": "ops", "name": "delivery"},
-        },
-        "parent_map": {
-            "model.list": ["model.between", "source.ledger"],
-            "model.between": ["source.member", "model.union"],
-            "model.union": ["source.organisation", "source.spell"],
-            "model.mart": ["model.list", "model.between"],
+            "source.member": source("membership", "membership_member"),
+            "source.organisation": source("membership", "membership_organisation"),
+            "source.spell": source("employment", "employment_employment_spell"),
+            "source.ledger": source("ops", "delivery"),
         },
     }
     path = tmp_path / "manifest.json"

@@ -12,7 +12,7 @@ from warehouse.access.divisions import EVERYONE, WHOLE_COUNTRY, DivisionRule
 def node(*columns: str, never_empty: tuple[str, ...] = (), **meta: str) -> dict[str, Any]:
     return {
         "name": "model",
-        "config": {"meta": {"publish": "core", **meta}},
+        "meta": {"publish": "core", **meta},
         "columns": {
             name: {"constraints": [{"type": "not_null"}] if name in never_empty else []} for name in (*columns, "other")
         },
@@ -32,7 +32,7 @@ def node(*columns: str, never_empty: tuple[str, ...] = (), **meta: str) -> dict[
     ],
 )
 def test_the_rule_follows_from_the_model(model: dict[str, Any], rule: DivisionRule) -> None:
-    assert divisions.rule_of(model) == rule
+    assert divisions.rule_of(model["name"], model["meta"], model["columns"]) == rule
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_rule_follows_from_the_model(model: dict[str, Any], rule: DivisionRu
 )
 def test_a_model_without_a_rule_is_an_error(model: dict[str, Any], words: str) -> None:
     with pytest.raises(WarehouseError, match=words):
-        divisions.rule_of(model)
+        divisions.rule_of(model["name"], model["meta"], model["columns"])
 
 
 @pytest.mark.parametrize(

@@ -44,17 +44,21 @@ def manifest(tmp_path: Path) -> Path:
         }
         for name, (folder, parents) in MODELS.items()
     }
-    children = {
-        key: [child for child, node in nodes.items() if key in node["depends_on"]["nodes"]] + [f"test.of_{key}"]
-        for key in nodes
+    tests: dict[str, Any] = {
+        f"test.of_{key}": {"resource_type": "test", "name": f"of_{node['name']}", "depends_on": {"nodes": [key]}}
+        for key, node in nodes.items()
     }
-    nodes["test.of_model.honour"] = {"resource_type": "test", "depends_on": {"nodes": ["model.honour"]}}
     sources = {
-        f"source.{table}": {"schema": "ops" if source == "ops" else "landing", "source_name": source, "name": table}
+        f"source.{table}": {
+            "resource_type": "source",
+            "schema": "ops" if source == "ops" else "landing",
+            "source_name": source,
+            "name": table,
+        }
         for table, source in SOURCES.items()
     }
     path = tmp_path / "manifest.json"
-    path.write_text(json.dumps({"nodes": nodes, "sources": sources, "child_map": children}))
+    path.write_text(json.dumps({"nodes": nodes | tests, "sources": sources}))
     return path
 
 
