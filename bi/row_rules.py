@@ -18,7 +18,7 @@ def condition(model: Mapping[str, Any]) -> str | None:
         model: The model as its yml file describes it.
     """
     columns = {column["name"]: column for column in model["columns"]}
-    rule = divisions.rule_of({"name": model["name"], "config": model.get("config") or {}, "columns": columns})
+    rule = divisions.rule_of(model["name"], (model.get("config") or {}).get("meta") or {}, columns)
     if rule.scope == "everyone":
         return None
     of_login = "SELECT 1 FROM ops.login_division AS d WHERE d.login = '{{ current_username() }}' AND "
