@@ -20,7 +20,7 @@ target as (
         on
             indicator.indicator = reform_indicator_target.indicator
             and reform_indicator_target.admdvs in (indicator.admdvs, '100000')
-            and reform_indicator_target.first_year <= extract(year from indicator.month)
+            and reform_indicator_target.first_year <= date_part('year', indicator.month)
     order by
         indicator.indicator asc,
         indicator.month asc,
