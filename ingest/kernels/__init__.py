@@ -36,12 +36,12 @@ INTEGERS = numba.types.Array(numba.int64, 1, "C", readonly=True)
 HASHES = numba.types.Array(numba.uint64, 1, "C", readonly=True)
 
 
-def compiled(result: object, *arguments: object, inline: str = "never") -> Callable[[Callable[..., Any]], Any]:
+def compiled(result: object, *arguments: object, inline: str = "never", forceinline: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function for one signature; without a cache where Numba can write none."""
 
     def compile_(function: Callable[..., Any]) -> Any:
         signature = result(*arguments)  # type: ignore[operator]
-        options: dict[str, Any] = {"nogil": True, "inline": inline}
+        options: dict[str, Any] = {"nogil": True, "inline": inline, "forceinline": forceinline}
         try:
             return numba.njit(signature, cache=True, **options)(function)
         except RuntimeError:

@@ -6,7 +6,7 @@
 
 import numba
 import numpy as np
-from numba import boolean, int32, int64, uint8
+from numba import boolean, int32, int64, uint8, uint64, uintp
 
 from ingest.kernels import BYTES, compiled
 from ingest.kernels.unaligned import HIGHS, ONES, load_u64
@@ -21,6 +21,242 @@ _NO_BREAK_SPACE, _ZERO_WIDTH_SPACE, _IDEOGRAPHIC_SPACE = 0xC2, 0xE2, 0xE3
 _LOW_BITS = ~HIGHS
 #: Added to a byte without its highest bit, it sets that bit where the byte is greater than CR.
 _ABOVE_CR = np.uint64(0x80 - CR - 1) * ONES
+
+
+_SPLIT, _EMPTY, _FOR_CSV, _UNCLOSED, _INCOMPLETE = range(5)
+_SCAN = (uintp, uint64)
+
+
+@compiled(boolean, uint8, uint8, forceinline=True)
+def _ends_field(byte, delimiter):
+    return byte == delimiter or byte == LF or byte == CR
+
+
+@compiled(uintp, BYTES, uintp, forceinline=True)
+def _skip_boms(buffer, i):
+    """The offset after all U+FEFF from an offset on."""
+    while i + np.uintp(2) < np.uintp(buffer.size) and (
+        buffer[i] == _BOM and buffer[i + np.uintp(1)] == _BOM_2 and buffer[i + np.uintp(2)] == _BOM_3
+    ):
+        i += np.uintp(3)
+    return i
+
+
+@compiled(uint64, uint64, uint64, forceinline=True)
+def _find_separators(word, delimiters):
+    """The lowest bit of each of eight bytes that is the delimiter or not above CR.
+
+    Args:
+        word: The eight bytes.
+        delimiters: The delimiter, eight times.
+    """
+    differences = word ^ delimiters
+    is_delimiter = ~(((differences & _LOW_BITS) + _LOW_BITS) | differences | _LOW_BITS)
+    is_control = ~(((word & _LOW_BITS) + _ABOVE_CR) | word) & ~_LOW_BITS
+    return (is_delimiter | is_control) >> np.uint64(7)
+
+
+@compiled(uintp, uint64, forceinline=True)
+def _lowest_match(matches):
+    """The number of bytes below the lowest match."""
+    below = (matches & (~matches + np.uint64(1))) - np.uint64(1)
+    return np.uintp((below & ONES) * ONES >> np.uint64(56))
+
+
+@compiled(numba.types.Tuple((uintp, boolean, *_SCAN)), BYTES, uintp, uint8, *_SCAN, forceinline=True)
+def _end_of_plain_field(buffer, i, delimiter, scanned, matches):
+    """Find the end of a field without quotes, eight bytes at a time.
+
+    Args:
+        buffer: As for ``split``.
+        i: Offset in the field.
+        delimiter: As for ``split``.
+        scanned: The offset up to which delimiters and line ends were searched before.
+        matches: Those found in the last eight bytes of it: the lowest bit of each byte.
+
+    Returns:
+        The offset of the delimiter or line end after the field, or the size of the buffer; whether the field has a NUL;
+        the new ``scanned`` and ``matches``.
+    """
+    size = np.uintp(buffer.size)
+    delimiters = np.uint64(delimiter) * ONES
+    has_nul = False
+    while i < size:
+        if i >= scanned and i + np.uintp(8) <= size:
+            matches = _find_separators(load_u64(buffer, i), delimiters)
+            scanned = i + np.uintp(8)
+        if i < scanned:
+            if matches == 0:
+                i = scanned
+                continue
+            candidate = scanned - np.uintp(8) + _lowest_match(matches)
+            matches &= matches - np.uint64(1)
+            if candidate < i:
+                continue
+            i = candidate
+        byte = buffer[i]
+        if _ends_field(byte, delimiter):
+            break
+        if byte == 0:
+            has_nul = True
+        i += np.uintp(1)
+    return i, has_nul, scanned, matches
+
+
+@compiled(numba.types.Tuple((uintp, boolean, int64, uintp)), BYTES, uintp, uint8, int64, int64, uintp, forceinline=True)
+def _find_quote(buffer, i, quote, max_breaks, breaks, first_end):
+    """Find the next quote of a quoted field, and the line ends before it.
+
+    Returns:
+        The offset of the quote, of the line end that is one too many, or the size of the buffer; whether there is a NUL;
+        the new ``breaks`` and ``first_end``.
+    """
+    size = np.uintp(buffer.size)
+    has_nul = False
+    while i < size and buffer[i] != quote:
+        byte = buffer[i]
+        if byte <= CR:
+            if byte == 0:
+                has_nul = True
+            elif byte == LF or (byte == CR and not (i + np.uintp(1) < size and buffer[i + np.uintp(1)] == LF)):
+                breaks += 1
+                if breaks == 1:
+                    first_end = i + np.uintp(1)
+                if breaks > max_breaks:
+                    break
+        i += np.uintp(1)
+    return i, has_nul, breaks, first_end
+
+
+@compiled(numba.types.Tuple((uintp, boolean)), BYTES, uintp, uint8, uint8, forceinline=True)
+def _skip_after_quote(buffer, i, delimiter, quote):
+    """The end of a field with text after its closing quote, and whether there is another quote in that text."""
+    has_quote = False
+    while i < np.uintp(buffer.size) and not _ends_field(buffer[i], delimiter):
+        has_quote = has_quote or buffer[i] == quote
+        i += np.uintp(1)
+    return i, has_quote
+
+
+@compiled(
+    numba.types.Tuple((uintp, uintp, boolean, boolean, boolean, int64, uintp)),
+    *(BYTES, uintp, boolean, uint8, uint8, int64, int64, uintp),
+    forceinline=True,
+)
+def _end_of_quoted_field(buffer, i, final, delimiter, quote, max_breaks, breaks, first_end):
+    """Find the end of a field from the offset after its opening quote on.
+
+    Args:
+        buffer, final, delimiter, quote, max_breaks: As for ``split``.
+        i: Offset after the opening quote.
+        breaks: Number of line ends inside quotes of the row.
+        first_end: Offset after the first of them.
+
+    Returns:
+        The offset of the delimiter or line end after the field, the offset of the closing quote, whether the quote is
+        closed, whether the ``csv`` module must read the field, whether a quote follows a closing one, the new
+        ``breaks`` and ``first_end``.
+    """
+    size = np.uintp(buffer.size)
+    field_end = i
+    closed = needs_csv = stray_quote = False
+    while True:
+        i, has_nul, breaks, first_end = _find_quote(buffer, i, quote, max_breaks, breaks, first_end)
+        needs_csv = needs_csv or has_nul
+        if i >= size or breaks > max_breaks:
+            break
+        field_end = i
+        i += np.uintp(1)
+        if i >= size:
+            closed = final
+            break
+        if _ends_field(buffer[i], delimiter):
+            closed = True
+            break
+        needs_csv = True
+        if buffer[i] != quote:  # what follows a closing quote belongs to the field
+            i, stray_quote = _skip_after_quote(buffer, i, delimiter, quote)
+            closed = i < size or final
+            break
+        i += np.uintp(1)  # a doubled quote: the field continues
+    return i, field_end, closed, needs_csv, stray_quote, breaks, first_end
+
+
+@compiled(numba.types.UniTuple(uintp, 2), BYTES, uintp, uintp, forceinline=True)
+def _strip(buffer, start, end):
+    """The slice without blanks and tabs around it."""
+    while start < end and (buffer[start] == BLANK or buffer[start] == TAB):
+        start += np.uintp(1)
+    while start < end and (buffer[end - np.uintp(1)] == BLANK or buffer[end - np.uintp(1)] == TAB):
+        end -= np.uintp(1)
+    return start, end
+
+
+@compiled(boolean, uint8, forceinline=True)
+def _may_be_stripped(byte):
+    """Whether a field that starts with a byte may consist of characters that cleaning strips."""
+    return (
+        byte == _NO_BREAK_SPACE or byte == _ZERO_WIDTH_SPACE or byte == _IDEOGRAPHIC_SPACE or byte == _BOM
+        or byte == APOSTROPHE or byte == EQUALS or byte == LF or byte == CR
+    )  # fmt: skip
+
+
+@compiled(numba.types.Tuple((uintp, int64, int64, *_SCAN)),
+    *(BYTES, uintp, boolean, uint8, uint8, int64, int64, *_SCAN, int32[:, ::1], int64),
+    forceinline=True,
+)
+def _split_row(buffer, i, final, delimiter, quote, width, max_breaks, scanned, matches, bounds, row):
+    """Split the row that starts at ``i`` into its fields; the other arguments are those of the functions around.
+
+    Returns:
+        The offset after the row (after its first line if it is unclosed), what the row is, its number of line ends
+        inside quotes, the new ``scanned`` and ``matches``.
+    """
+    size = np.uintp(buffer.size)
+    field, breaks, first_end = 0, 0, size
+    needs_csv = stray_quote = not_blank = has_content = complete = False
+    while True:
+        i = _skip_boms(buffer, i)
+        start = i
+        if i < size and buffer[i] == quote:
+            start = i + np.uintp(1)
+            i, end, closed, irregular, stray, breaks, first_end = _end_of_quoted_field(
+                buffer, start, final, delimiter, quote, max_breaks, breaks, first_end
+            )
+            stray_quote = stray_quote or stray
+        else:
+            i, irregular, scanned, matches = _end_of_plain_field(buffer, i, delimiter, scanned, matches)
+            end, closed = i, i < size or final
+        needs_csv = needs_csv or irregular
+        if not closed:
+            break
+        start, end = _strip(buffer, start, end)
+        if start < end and not has_content:
+            not_blank = True
+            has_content = not _may_be_stripped(buffer[start])
+        if field < width:
+            bounds[2 * field, row] = start
+            bounds[2 * field + 1, row] = end
+        field += 1
+        if i >= size:
+            complete = True
+            break
+        byte = buffer[i]
+        i += np.uintp(1)
+        if byte != delimiter:
+            if byte == CR and i < size and buffer[i] == LF:
+                i += np.uintp(1)
+            complete = byte == LF or i < size or final  # a line feed may follow the last carriage return
+            break
+    if not complete and not final and breaks <= max_breaks:
+        return i, _INCOMPLETE, breaks, scanned, matches
+    if not complete or (breaks > 0 and (field != width or stray_quote)):
+        return first_end, _UNCLOSED, 0, np.uintp(0), matches  # what follows the first line is split anew
+    if needs_csv or (not_blank and (field != width or not has_content)):
+        return i, _FOR_CSV, breaks, scanned, matches
+    return i, _SPLIT if not_blank else _EMPTY, breaks, scanned, matches
+
+
 
 
 @compiled(
@@ -94,43 +330,11 @@ def split(
             if i < size and buffer[i] == quote:
                 i += one
                 field_start = i
-                closed = False
-                while True:
-                    while i < size and buffer[i] != quote:
-                        byte = buffer[i]
-                        if byte <= CR:
-                            if byte == 0:
-                                needs_csv = True
-                            elif byte == LF or (byte == CR and not (i + one < size and buffer[i + one] == LF)):
-                                breaks += 1
-                                if breaks == 1:
-                                    first_end = i + one
-                                if breaks > max_breaks:
-                                    break
-                        i += one
-                    if i >= size or breaks > max_breaks:
-                        break
-                    field_end = i
-                    i += one
-                    if i >= size:
-                        closed = final
-                        break
-                    byte = buffer[i]
-                    if byte == delimiter or byte == LF or byte == CR:
-                        closed = True
-                        break
-                    needs_csv = True
-                    if byte == quote:
-                        i += one  # a doubled quote: the field continues
-                        continue
-                    while i < size:  # what follows a closing quote belongs to the field
-                        byte = buffer[i]
-                        if byte == delimiter or byte == LF or byte == CR:
-                            break
-                        stray_quote = stray_quote or byte == quote
-                        i += one
-                    closed = i < size or final
-                    break
+                i, field_end, closed, irregular, stray, breaks, first_end = _end_of_quoted_field(
+                    buffer, i, final, delimiter, quote, max_breaks, breaks, first_end
+                )
+                stray_quote = stray_quote or stray
+                needs_csv = needs_csv or irregular
             else:
                 while i < size:
                     if i >= scanned and i + eight <= size:
