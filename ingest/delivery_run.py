@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import polars as pl
 import psycopg
 import pyarrow as pa
 
-from ingest.contracts.model import Contracts, Feed
+from ingest.contracts.model import Contracts, Feed, Kind
 from ingest.delivery import integrity
 from ingest.delivery.inbox import Inbox
 from ingest.delivery.integrity import Checked, CheckRefused
@@ -32,12 +32,15 @@ from ingest.landing.pg_copy import CopySession
 from ingest.landing.staging_tables import StagingTable
 from ingest.ledger import ledger
 from ingest.ledger.ledger import Arrival, Identity
-from ingest.privacy.keyring import Keyring
+from ingest.privacy.keyring import REPLACED_PATTERN, Keyring
 from ingest.privacy.vault import VaultBatch
 from ingest.readers import Table, open_table
 from ingest.settings import Settings
 from ingest.staging import KeptText, Staging, with_text
 from ingest.validation.cleaning import Context
+
+#: Share of a column's values above which all of them are replaced, where those hold numbers of persons.
+REPLACED_SHARE = 0.01
 
 #: Called with the name of a step and its detail, as the ledger records them.
 OnStep = Callable[[str, dict[str, object]], None]
@@ -103,6 +106,8 @@ class StagedFile:
     unknown_columns: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     stopped: bool = False  # not read to its end, because the delivery cannot be accepted any more
+    replaced: Mapping[str, int] = field(default_factory=dict)  # values replaced by a hash, by column
+    replaced_columns: tuple[str, ...] = ()  # columns all of whose values were
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -256,7 +261,7 @@ def _stage(run: DeliveryRun, checked: Checked) -> Staged | None:
             files = (*staged.files[:number], _read_file(run, checked, staged, file), *staged.files[number + 1 :])
             staged = replace(staged, files=files)
         if not any(file.stopped for file in staged.files):
-            staged = _reject_duplicates(run, checked, staged)
+            staged = _replace_key_columns(run, _reject_duplicates(run, checked, staged))
         findings = [finding for file in staged.files for finding in file.findings] + _count_findings(staged)
         if findings:
             _refuse(run, findings, staged)
@@ -320,6 +325,7 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
         unknown_columns=table.unknown_columns,
         header=table.header.cells,
         stopped=stopped,
+        replaced=dict(rows.replaced),
     )
 
 
@@ -345,8 +351,39 @@ def _reject_duplicates(run: DeliveryRun, checked: Checked, staged: Staged) -> St
     for name in duplicates:
         staged.tables[name].delete_duplicates()
     if duplicates:
-        staged.vault.keep_only_landed([table.rows for table in staged.tables.values() if table.feed.has_person])
+        staged.vault.keep_only_landed(
+            [table.rows for table in staged.tables.values() if table.feed.has_person],
+            [table.rows for table in staged.tables.values()],
+        )
     return replace(staged, files=files)
+
+
+def _replace_key_columns(run: DeliveryRun, staged: Staged) -> Staged:
+    """Replace all values of the columns of numbers that a sender fills with identity numbers.
+
+    These are columns in which more than ``REPLACED_SHARE`` of the delivery's values were replaced, and those of which
+    that was so in an accepted delivery of the sender before: otherwise a foreigner's number would land as it is, and a
+    small delivery would not join a large one.
+    """
+    source, sender = staged.manifest.source, staged.manifest.sender
+    known = ledger.replaced_columns(run.conn, source, sender)
+    files = list(staged.files)
+    for name, table in staged.tables.items():
+        of_feed = staged.of_feed(name)
+        read = sum(file.read for file in of_feed)
+        counts = sum((Counter(file.replaced) for file in of_feed), Counter[str]())
+        columns = tuple(
+            column.name
+            for column in table.feed.landed
+            if column.kind is Kind.IDENTIFIER
+            and column.takes_any_text
+            and column.pattern is None
+            and (column.name in known or counts[column.name] > max(1, REPLACED_SHARE * read))
+        )
+        for column in columns:
+            table.replace_values(column, REPLACED_PATTERN, run.keyring.replaced)
+        files = [replace(file, replaced_columns=columns) if file.feed.name == name else file for file in files]
+    return replace(staged, files=tuple(files))
 
 
 def _reject_lines(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedFile, lines: pl.DataFrame) -> int:
@@ -433,6 +470,8 @@ def _accept(run: DeliveryRun, staged: Staged) -> None:
         for name, rows in sorted(staged.rows_loaded().items()):
             if rows:
                 staged.tables[name].attach()
+        replaced = {column for file in staged.files for column in file.replaced_columns}
+        ledger.record_replaced_columns(run.conn, run.id, staged.manifest.source, staged.manifest.sender, replaced)
         _decide(run, "accepted", [], staged.totals(), staged)
 
 
@@ -491,6 +530,7 @@ def _record_files(run: DeliveryRun, files: Iterable[StagedFile]) -> None:
                 size=file.size,
                 sha256=file.sha256,
                 unknown_columns=file.unknown_columns,
+                replaced_columns=file.replaced_columns,
                 header=file.header,
             )
 

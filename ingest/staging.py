@@ -1,5 +1,6 @@
 """The rows of one file on their way from its reader to COPY."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -81,6 +82,7 @@ class Staging:
 
     Attributes:
         read, rejected: Rows so far.
+        replaced: Values so far that were replaced by a hash, by column.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Staging:
         Without ``fast_path`` every row is checked in full.
         """
         self.read = self.rejected = 0
+        self.replaced = Counter[str]()
         self._table, self._staging_table, self._vault, self._context = table, staging_table, vault, context
         self._number, self._path, self._kept = number, path, kept
         self._feed, self._keyring = staging_table.feed, vault.keyring
@@ -166,12 +169,14 @@ class Staging:
         ragged = [(line, [RowCode.COLUMNS], self._kept.take(text), *no_content) for line, text in raw.ragged]
         self.read += len(raw.line) + len(ragged)
         self.rejected += rejected.height + len(ragged)
+        self.replaced.update(checked.replaced)
         copies = [
             *self._with_persons_and_warnings(
                 self._staging_table.accepted_rows(checked.good.drop(self._absent)), checked.persons, checked.warnings
             ),
             self._staging_table.rejected_rows(with_text(raw, rejected.iter_rows(), self._kept)),
             self._staging_table.rejected_rows(ragged),
+            self._vault.encrypted_texts(self._feed, self._number, checked.texts),
         ]
         return copies, [part.select("line_number", *self._keys) for part in (checked.good, checked.rejected)]
 

@@ -4,7 +4,7 @@ An arrival is a package at a location of the inbox with a certain content; a del
 ``schema.sql`` defines the tables. This module does not read packages.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -327,19 +327,47 @@ def record_file(
     size: int,
     sha256: str,
     unknown_columns: Sequence[str],
+    replaced_columns: Sequence[str],
     header: Sequence[str],
 ) -> None:
-    """Record a file that was read completely, its header and counts, and a warning for each unknown column."""
+    """Record a file that was read completely, with its header and counts.
+
+    Each unknown column is a warning, and each column all of whose values were replaced by hashes.
+    """
     names = [name.replace("\0", "\\0") for name in unknown_columns]
     conn.execute(
         "INSERT INTO ops.file (arrival_id, file_no, path, feed, rows_read, rows_loaded, rows_rejected, rows_skipped,"
         " bytes, hash, unknown_columns, header) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [arrival_id, file_no, path, feed, read, read - rejected, rejected, skipped, size, sha256, names, [*header]],
     )
-    if names:
+    codes = [f"{RowCode.UNKNOWN_COLUMN}:{name}" for name in names]
+    codes += [f"{RowCode.IDENTIFIER_COLUMN}:{name}" for name in replaced_columns]
+    if codes:
         conn.execute(
             "INSERT INTO ops.warning (arrival_id, file_no, path, line_number, codes) VALUES (%s, %s, %s, 0, %s)",
-            [arrival_id, file_no, path, [f"{RowCode.UNKNOWN_COLUMN}:{name}" for name in names]],
+            [arrival_id, file_no, path, codes],
+        )
+
+
+def replaced_columns(conn: psycopg.Connection, source: str, sender: str) -> set[str]:
+    """The columns of a sender whose values are all replaced by hashes since an accepted delivery."""
+    return {
+        name
+        for (name,) in conn.execute(
+            "SELECT column_name FROM ops.replaced_column WHERE source = %s AND sender = %s", [source, sender]
+        )
+    }
+
+
+def record_replaced_columns(
+    conn: psycopg.Connection, arrival_id: int, source: str, sender: str, columns: Iterable[str]
+) -> None:
+    """Record that all values of columns of a sender are replaced from now on."""
+    for name in sorted(columns):
+        conn.execute(
+            "INSERT INTO ops.replaced_column (source, sender, column_name, arrival_id) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [source, sender, name, arrival_id],
         )
 
 

@@ -165,7 +165,7 @@ def _column(feed: Feed, name: str, kind: str) -> dict[str, Any]:
             "data_type": kind,
             "config": {"meta": {"classification": classification}},
         }
-    meta = {"label": column.label, "classification": column.classification}
+    meta = {"label": column.label, "classification": column.landed_classification}
     if column.role is not None:
         meta["role"] = str(column.role)
     if column.code_list is not None:

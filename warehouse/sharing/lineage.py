@@ -178,7 +178,7 @@ def _classify(schema: str, column: str, feeds: list[Feed], *, has_persons: bool)
     if schema == "marts" or column in _OF_DELIVERY:
         return "internal"
     base = column.removesuffix("_label")
-    known = [(feed.has_person, feed.by_name[base].classification) for feed in feeds if base in feed.by_name]
+    known = [(feed.has_person, feed.by_name[base].landed_classification) for feed in feeds if base in feed.by_name]
     if not has_persons and any(not of_person for of_person, _ in known):
         known = [one for one in known if not one[0]]
     if not known:
