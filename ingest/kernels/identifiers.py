@@ -17,6 +17,8 @@ _TEXT_COLUMN = (BYTES, OFFSETS, OFFSETS)
 _MASK = boolean[::1]
 #: Digits of the residents' numbers that were given out until 1999.
 _OLD_SIZE = 15
+#: Digits of a text that are remembered.
+_MOST_DIGITS = 512
 #: What is no digit; the letter X at the end of a resident's number.
 _OTHER, _X = -1, 10
 
@@ -53,25 +55,39 @@ def _is_person(digits, first, century, year_digits, prefixes, minimum, maximum):
     return birth != NULL and minimum <= birth <= maximum
 
 
-@compiled(boolean, INTEGERS, int64, INTEGERS, INTEGERS)
-def _is_checked(digits, first, weights, checks):
-    """Whether the last of 18 digits is the check of the others."""
+@compiled(boolean, INTEGERS, int64, INTEGERS, INTEGERS, boolean[::1], int64, int64)
+def _is_resident(digits, first, weights, checks, prefixes, minimum, maximum):
+    """Whether 18 digits are a resident's number: its check, its province, its birth date."""
     total = 0
     for position in range(weights.size):
         total += digits[first + position] * weights[position]
-    return digits[first + weights.size] == checks[total % 11]
+    if digits[first + weights.size] != checks[total % 11]:
+        return False
+    return _is_person(digits, first, 0, 4, prefixes, minimum, maximum)
+
+
+@compiled(boolean, INTEGERS, int64, INTEGERS, INTEGERS)
+def _is_phone(digits, run, least, greatest):
+    """Whether ``run`` digits are a telephone number."""
+    phone = run == least.size and run > 0
+    for index in range(run if phone else 0):
+        phone = phone and least[index] <= digits[index] <= greatest[index]
+    return phone
 
 
 @compiled(
-    *(numba.void, *_TEXT_COLUMN, INTEGERS, INTEGERS, boolean[::1], int64, int64, boolean, INTEGERS, INTEGERS, _MASK)
+    *(numba.void, *_TEXT_COLUMN, INTEGERS, INTEGERS, boolean[::1], int64, int64, int64, boolean, INTEGERS, INTEGERS),
+    _MASK,
 )
 def find_numbers(
-    buffer, starts, ends, weights, checks, prefixes, minimum, maximum, within_digits_only, least, greatest, found
-):
+    buffer, starts, ends, weights, checks, prefixes, minimum, maximum, maximum_within, checked_only, least, greatest,
+    found,
+):  # fmt: skip
     """Find residents' numbers and telephone numbers.
 
-    A number of 18 characters with the right check character counts wherever it stands, within more digits too. One of
-    15 digits has no check character, and counts only where no digit stands beside it; so does a telephone number.
+    A number of 18 characters needs the right check character. Within more digits it counts where its person is old
+    enough: numbers of cases and contracts hold a division and a recent day too. A number of 15 digits, which has no
+    check character, and a telephone number count only where no digit stands beside them.
 
     Args:
         buffer: The bytes of the column.
@@ -81,34 +97,27 @@ def find_numbers(
         checks: The check digit of each remainder of their weighted sum modulo 11, 10 for an X.
         prefixes: Which of the numbers 0 to 99 may start a resident's number.
         minimum: Earliest birth date, in days since 1970-01-01.
-        maximum: Latest birth date, in days since 1970-01-01.
-        within_digits_only: Look for numbers of 18 characters only.
+        maximum: Latest birth date.
+        maximum_within: Latest birth date of a number within more digits.
+        checked_only: Look for numbers of 18 characters only.
         least: The least digit of each position of a telephone number; empty: none is looked for.
         greatest: The greatest digit of each position.
         found: Output.
     """
-    shortest = RESIDENT_SIZE if within_digits_only else (_OLD_SIZE if least.size == 0 else least.size)
-    digits = np.empty(512, dtype=np.int64)
+    shortest = RESIDENT_SIZE if checked_only else (_OLD_SIZE if least.size == 0 else least.size)
+    digits = np.empty(_MOST_DIGITS, dtype=np.int64)
     for row in range(starts.size):
-        start, end = np.int64(starts[row]), np.int64(ends[row])
-        if end - start < shortest:
+        position, end = np.int64(starts[row]), np.int64(ends[row])
+        if end - position < shortest:
             continue
         run = 0
-        position = start
         while position <= end:
             digit, size = _OTHER, 1
             if position < end:
                 digit, size = _next_digit(buffer, position, end)
             position += size
-            if digit == _X and run >= RESIDENT_SIZE - 1:
-                digits[run] = _X
-                first = run - (RESIDENT_SIZE - 1)
-                if _is_checked(digits, first, weights, checks) and _is_person(
-                    digits, first, 0, 4, prefixes, minimum, maximum
-                ):
-                    found[row] = True
-            if digit >= 0 and digit != _X:
-                if run == digits.size - 1:  # keep what a number can still begin with
+            if 0 <= digit <= 9:
+                if run == _MOST_DIGITS - 1:  # only what a number can still begin with is needed
                     for kept in range(RESIDENT_SIZE):
                         digits[kept] = digits[run - RESIDENT_SIZE + kept]
                     run = RESIDENT_SIZE
@@ -118,20 +127,22 @@ def find_numbers(
                 if (
                     first >= 0
                     and 1 <= digits[first + 6] <= 2  # the first digit of the year rules most texts out
-                    and _is_checked(digits, first, weights, checks)
-                    and _is_person(digits, first, 0, 4, prefixes, minimum, maximum)
+                    and _is_resident(digits, first, weights, checks, prefixes, minimum, maximum_within)
                 ):
                     found[row] = True
                 continue
-            if not within_digits_only:
-                if run == _OLD_SIZE and _is_person(digits, 0, 19, 2, prefixes, minimum, maximum):
+            if digit == _X and run >= RESIDENT_SIZE - 1:
+                digits[run] = _X
+                first = run - (RESIDENT_SIZE - 1)
+                latest = maximum if first == 0 else maximum_within
+                if _is_resident(digits, first, weights, checks, prefixes, minimum, latest):
                     found[row] = True
-                if run == least.size and run > 0:
-                    phone = True
-                    for index in range(run):
-                        phone = phone and least[index] <= digits[index] <= greatest[index]
-                    if phone:
-                        found[row] = True
+            if run == RESIDENT_SIZE and _is_resident(digits, 0, weights, checks, prefixes, minimum, maximum):
+                found[row] = True
+            if not checked_only:
+                old = run == _OLD_SIZE and _is_person(digits, 0, 19, 2, prefixes, minimum, maximum)
+                if old or _is_phone(digits, run, least, greatest):
+                    found[row] = True
             run = 0
 
 

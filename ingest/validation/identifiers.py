@@ -35,6 +35,8 @@ _WEIGHTS = np.array(RESIDENT_WEIGHTS, dtype=np.int64)
 _CHECKS = np.array(["0123456789X".index(character) for character in RESIDENT_CHECKS], dtype=np.int64)
 _PHONE = np.array(MOBILE_DIGITS, dtype=np.int64).T.copy()
 _NO_PHONE = np.empty((2, 0), dtype=np.int64)
+#: Age in days from which a number counts that stands within more digits.
+_YOUNGEST_DAYS = 14 * 365
 _FIRST_DAY = days_since_epoch(FIRST_DATE)
 
 Span = tuple[Buffer, Offsets, Offsets]
@@ -57,8 +59,9 @@ def find_numbers(column: Column, texts: Span, created: date, found: Mask) -> Non
         return
     free = column.pattern is None
     least, greatest = _PHONE if free and column.kind in (Kind.TEXT, Kind.NAME) else _NO_PHONE
+    latest = days_since_epoch(created)
     identifiers.find_numbers(
-        *(*texts, _WEIGHTS, _CHECKS, identity_numbers.PREFIXES, _FIRST_DAY, days_since_epoch(created)),
+        *(*texts, _WEIGHTS, _CHECKS, identity_numbers.PREFIXES, _FIRST_DAY, latest, latest - _YOUNGEST_DAYS),
         *(not free, least, greatest, found),
     )
 
