@@ -1,6 +1,6 @@
 """The rows of one file on their way from its reader to COPY."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,12 @@ class KeptText:
     """The encrypted texts of a delivery's rejected rows, up to so many rows and bytes.
 
     Attributes:
-        is_full: Whether the text of a row was not kept.
+        is_full: Whether the text of a row was not kept, because there were too many.
+        left_out: Whether the text of a row was not kept, for whatever reason.
     """
 
     def __init__(self, keyring: Keyring, rows: int, size: int) -> None:
-        self.is_full = False
+        self.is_full = self.left_out = False
         self._encrypt, self._rows, self._bytes = keyring.encrypt, rows, size
 
     def take(self, text: str) -> bytes | None:
@@ -44,6 +45,14 @@ class KeptText:
             self.is_full = self._rows < 0 or self._bytes < 0
             if not self.is_full:
                 return self._encrypt(data)
+        self.left_out = True
+        return None
+
+    def take_of(self, reasons: Sequence[str], text: str) -> bytes | None:
+        """The text of a row with these reasons, encrypted; None beyond the limits, and of a person who was erased."""
+        if RowCode.ERASED not in reasons:
+            return self.take(text)
+        self.left_out = True
         return None
 
 
@@ -81,6 +90,7 @@ class Staging:
 
     Attributes:
         read, rejected: Rows so far.
+        faulty: Of the rejected rows, those that are not of a person who was erased.
     """
 
     def __init__(
@@ -99,7 +109,7 @@ class Staging:
 
         Without ``fast_path`` every row is checked in full.
         """
-        self.read = self.rejected = 0
+        self.read = self.rejected = self.faulty = 0
         self._table, self._staging_table, self._vault, self._context = table, staging_table, vault, context
         self._number, self._path, self._kept = number, path, kept
         self._feed, self._keyring = staging_table.feed, vault.keyring
@@ -166,6 +176,8 @@ class Staging:
         ragged = [(line, [RowCode.COLUMNS], self._kept.take(text), *no_content) for line, text in raw.ragged]
         self.read += len(raw.line) + len(ragged)
         self.rejected += rejected.height + len(ragged)
+        faulty = rejected.filter(~pl.col("reasons").list.contains(RowCode.ERASED))
+        self.faulty += faulty.height + len(ragged)
         copies = [
             *self._with_persons_and_warnings(
                 self._staging_table.accepted_rows(checked.good.drop(self._absent)), checked.persons, checked.warnings
@@ -190,6 +202,6 @@ def with_text(raw: RawBatch, rejected: Iterable[tuple[Any, ...]], kept: KeptText
     rows = list(rejected)
     texts = [""] * len(rows) if kept.is_full else raw.raw([row for row, *_ in rows])
     return [
-        (line, reasons, kept.take(text), *content)
+        (line, reasons, kept.take_of(reasons, text), *content)
         for (_, line, reasons, *content), text in zip(rows, texts, strict=True)
     ]
