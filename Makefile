@@ -20,10 +20,10 @@ BI_STAMP := $(BI_VENV)/.ready
 # that): Airflow starts a process a task, and each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run once bi test test-all lint format generate docs secrets lock clean
+.PHONY: help setup run once bi test test-all lint format generate docs secrets pin-images lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv from the lock (the other targets call it)
 
@@ -83,6 +83,9 @@ docs: $(STAMP) ## the portal and dbt's pages as files
 
 secrets: ## the secret files that docker-compose.yml names, in ./secrets
 	@docker/make-secrets.sh secrets
+
+pin-images: ## ask the registry for the digests of the images that Compose and the Dockerfile name, and write them down
+	@$(PYTHON) docker/pin_images.py
 
 lock: $(STAMP) ## choose the versions anew (needs a package index)
 	$(BIN)/uv pip compile pyproject.toml --upgrade --output-file requirements.lock --quiet \
