@@ -18,5 +18,6 @@ CREATE DATABASE warehouse OWNER warehouse;
 CREATE DATABASE airflow OWNER airflow;
 REVOKE CONNECT ON DATABASE airflow FROM PUBLIC;
 GRANT pg_monitor, pg_checkpoint, pg_signal_backend, pg_use_reserved_connections TO warehouse;
+GRANT pg_use_reserved_connections TO airflow;
 GRANT bi_reader TO warehouse WITH ADMIN OPTION;
 SQL

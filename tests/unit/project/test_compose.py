@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from ingest.settings import Settings
+from warehouse.local import server
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -201,6 +202,21 @@ def test_docker_compose_reads_it() -> None:
         command = ["docker", "compose", *options, "config", "--quiet"]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert ran.returncode == 0, (profiles, ran.stderr)
+
+
+def test_the_database_has_the_settings_of_the_embedded_server(tmp_path: Path) -> None:
+    """All that the embedded server has, but for its place, its size, what archives, and how it logs and shows times."""
+    layout = server.Layout(tmp_path)
+    layout.data.mkdir()
+    server._write_conf(layout, {"port": 1, "socket": "x"}, is_archiving=False)
+    lines = (layout.data / "warehouse.conf").read_text().splitlines()
+    embedded = {name: value.split("'")[1] for name, value in (line.split(" = ", 1) for line in lines)}
+    command = [interpolated(word) for word in SERVICES["postgres"]["command"]]
+    given = dict(word.split("=", 1) for word in command if "=" in word)
+    own = {"listen_addresses", "port", "unix_socket_directories", "password_encryption", "wal_buffers", "log_line_prefix",
+           "checkpoint_timeout", "shared_buffers", "effective_cache_size", "timezone", "log_timezone"}  # fmt: skip
+    assert {**embedded, **given} | dict.fromkeys(own) == embedded | dict.fromkeys(own)
+    assert set(embedded) - set(given) == own - set(given)
 
 
 def test_files_secrets_and_services_exist(compose: dict[str, Any]) -> None:
