@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from warehouse.local import server
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 REDIS = shutil.which("redis-server")
-SECONDS = 300
+SECONDS = 500
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -89,7 +89,8 @@ class Machine:
         try:
             yield process
         finally:
-            os.killpg(process.pid, 15)
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(process.pid, 15)
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
@@ -117,8 +118,10 @@ def queue(machine: Machine) -> Iterator[None]:
     with subprocess.Popen(
         [REDIS, ROOT / "docker/redis.conf", *here], cwd=machine.folder, stdout=subprocess.DEVNULL
     ) as process:
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize(
