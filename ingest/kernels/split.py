@@ -330,39 +330,47 @@ def split(
             if i < size and buffer[i] == quote:
                 i += one
                 field_start = i
-                i, field_end, closed, irregular, stray, breaks, first_end = _end_of_quoted_field(
-                    buffer, i, final, delimiter, quote, max_breaks, breaks, first_end
-                )
-                stray_quote = stray_quote or stray
-                needs_csv = needs_csv or irregular
-            else:
-                while i < size:
-                    if i >= scanned and i + eight <= size:
-                        # test eight bytes at a time for the delimiter and for bytes up to CR
-                        word = load_u64(buffer, i)
-                        differences = word ^ delimiters
-                        matches = ~(((differences & _LOW_BITS) + _LOW_BITS) | differences | _LOW_BITS) | (
-                            ~(((word & _LOW_BITS) + _ABOVE_CR) | word) & ~_LOW_BITS
-                        )
-                        matches >>= np.uint64(7)
-                        scanned = i + eight
-                    if i < scanned:
-                        if matches == 0:
-                            i = scanned
-                            continue
-                        below_first = (matches & (~matches + np.uint64(1))) - np.uint64(1)  # the lower bits
-                        matches &= matches - np.uint64(1)
-                        # the number of bytes below the lowest match
-                        candidate = scanned - eight + np.uintp((below_first & ONES) * ONES >> np.uint64(56))
-                        if candidate < i:
-                            continue
-                        i = candidate
+                closed = False
+                while True:
+                    while i < size and buffer[i] != quote:
+                        byte = buffer[i]
+                        if byte <= CR:
+                            if byte == 0:
+                                needs_csv = True
+                            elif byte == LF or (byte == CR and not (i + one < size and buffer[i + one] == LF)):
+                                breaks += 1
+                                if breaks == 1:
+                                    first_end = i + one
+                                if breaks > max_breaks:
+                                    break
+                        i += one
+                    if i >= size or breaks > max_breaks:
+                        break
+                    field_end = i
+                    i += one
+                    if i >= size:
+                        closed = final
+                        break
                     byte = buffer[i]
                     if byte == delimiter or byte == LF or byte == CR:
+                        closed = True
                         break
-                    if byte == 0:
-                        needs_csv = True
-                    i += one
+                    needs_csv = True
+                    if byte == quote:
+                        i += one  # a doubled quote: the field continues
+                        continue
+                    while i < size:  # what follows a closing quote belongs to the field
+                        byte = buffer[i]
+                        if byte == delimiter or byte == LF or byte == CR:
+                            break
+                        stray_quote = stray_quote or byte == quote
+                        i += one
+                    closed = i < size or final
+                    break
+            else:
+                i, has_nul, scanned, matches = _end_of_plain_field(buffer, i, delimiter, scanned, matches)
+                if has_nul:
+                    needs_csv = True
                 field_end = i
                 closed = i < size or final
             if not closed:
