@@ -96,22 +96,17 @@ def generate(
     _check_numbers(members, settlements)
     _check_formats(formats)
     contracts = contracts or load()
-    writer = _Sender(
-        out=out,
-        contracts=contracts,
-        world=World(
-            draws=Draws(seed),
-            provinces=tuple(provinces),
-            months=tuple(date.fromisoformat(f"{month}-01") for month in months),
-            persons=members,
-            settlements=settlements,
-            code_lists=contracts.code_lists,
-        ),
-        formats=tuple(formats),
-        dirty=dirty,
+    world = World(
+        draws=Draws(seed),
+        provinces=tuple(provinces),
+        months=tuple(date.fromisoformat(f"{month}-01") for month in months),
+        persons=members,
+        settlements=settlements,
+        code_lists=contracts.code_lists,
     )
+    writer = _Sender(out=out, contracts=contracts, world=world, formats=tuple(formats), dirty=dirty)
     out.mkdir(parents=True, exist_ok=True)
-    written = [writer.deliver(delivery) for delivery in _plan(writer.world, contracts)]
+    written = [writer.deliver(delivery) for delivery in _plan(world, contracts)]
     return written + (_faulty_packages(writer) if dirty else [])
 
 

@@ -205,22 +205,12 @@ def _check_person(
     content = ByteColumn(text)
 
     person = _Person.of_nobody(column, text)
-    right = usable & ~checkable
-    if right.any():
-        characters = text.str.len_chars().to_numpy()
-        shortest, longest = OTHER_NUMBER_LENGTH
-        right &= (characters >= shortest) & (characters <= longest)
-
+    right = _have_length(text, usable & ~checkable)
     rows = np.flatnonzero(checkable & (content.lengths == 18))
     matrix = content.matrix(rows, 18)
     read = identity_numbers.residents(matrix)
-    of_resident = chinese[rows]
-    born = read.dated & (read.birth >= days_since_epoch(FIRST_DATE))
-    born &= read.birth <= days_since_epoch(context.created_date)
-    right[rows] = read.checked & np.where(
-        of_resident, read.province & born, matrix[:, 0] == ord(FOREIGN_RESIDENT_FIRST)
-    )
-    person.resident[rows] = right[rows] & of_resident
+    right[rows] = _are_right(read, matrix, chinese[rows], days_since_epoch(context.created_date))
+    person.resident[rows] = right[rows] & chinese[rows]
     person.male[rows] = read.male
     person.year[rows] = read.year
     person.birth[rows] = read.birth
@@ -236,6 +226,30 @@ def _check_person(
     number.reject(RowCode.ID, usable & ~right & ~broken)
     person.identity = _identity(type_column, kind, number.text, right, chinese)
     return person
+
+
+def _have_length(text: pl.Series, others: Mask) -> Mask:
+    """Which of the numbers without check character have a length that such numbers can have."""
+    if not others.any():
+        return others
+    characters = text.str.len_chars().to_numpy()
+    shortest, longest = OTHER_NUMBER_LENGTH
+    return others & (characters >= shortest) & (characters <= longest)
+
+
+def _are_right(read: identity_numbers.Residents, numbers: Matrix, of_resident: Mask, last_birth: int) -> Mask:
+    """Which numbers with a check character are right.
+
+    Args:
+        read: What the numbers say.
+        numbers: (n, 18) Their characters.
+        of_resident: Which are numbers of residents; the others are those of foreigners with permanent residence.
+        last_birth: Latest birth date, in days since 1970-01-01.
+    """
+    born = read.dated & (read.birth >= days_since_epoch(FIRST_DATE)) & (read.birth <= last_birth)
+    is_foreign = numbers[:, 0] == ord(FOREIGN_RESIDENT_FIRST)
+    right: Mask = read.checked & np.where(of_resident, read.province & born, is_foreign)
+    return right
 
 
 def _changed_by_spreadsheet(text: pl.Series, suspects: Mask, rows: NDArray[np.int64], numbers: Matrix) -> Mask:
