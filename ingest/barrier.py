@@ -59,8 +59,8 @@ def stopped_in_order() -> Iterator[None]:
         yield
         return
 
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
-    handled = {one: handler for one, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handled = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     left, raised_at = threading.Event(), [-math.inf]
 
     def repeat(number: int) -> None:
@@ -76,14 +76,14 @@ def stopped_in_order() -> Iterator[None]:
             threading.Thread(target=repeat, args=(number,), daemon=True).start()
         raise Stopped(number)
 
-    for one in handled:
-        signal.signal(one, stop)
+    for number in handled:
+        signal.signal(number, stop)
     try:
         yield
     finally:
         left.set()
-        for one, handler in handled.items():
-            signal.signal(one, handler)
+        for number, handler in handled.items():
+            signal.signal(number, handler)
 
 
 def is_panic(error: BaseException) -> bool:

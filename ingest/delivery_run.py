@@ -124,7 +124,7 @@ class Staged:
     files: tuple[StagedFile, ...]
     tables: Mapping[str, StagingTable]
     vault: VaultBatch
-    kept: KeptText
+    kept_text: KeptText
 
     def of_feed(self, name: str) -> list[StagedFile]:
         """The files of a feed."""
@@ -281,8 +281,8 @@ def _create_tables(run: DeliveryRun, checked: Checked) -> Staged:
             tables[feed.name].create()
     vault = VaultBatch(run.conn, run.keyring, run.id)
     vault.create()
-    kept = KeptText(run.keyring, run.settings.kept_rejected_rows, run.settings.kept_rejected_bytes)
-    return Staged(checked.manifest, tuple(files), tables, vault, kept)
+    kept_text = KeptText(run.keyring, run.settings.kept_rejected_rows, run.settings.kept_rejected_bytes)
+    return Staged(checked.manifest, tuple(files), tables, vault, kept_text)
 
 
 def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedFile) -> StagedFile:
@@ -297,7 +297,7 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
             table = _open(run, checked, file)
             staging_table.begin_file(number, table.columns)
             rows = Staging(
-                *(table, staging_table, staged.vault, staged.kept, context, number, path),
+                *(table, staging_table, staged.vault, staged.kept_text, context, number, path),
                 fast_path=run.settings.fast_path,
             )
             with CopyThread(session.put) as copy_thread:
@@ -305,7 +305,7 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
                     copy_thread.put(*jobs)
                     if run.on_rows is not None:
                         run.on_rows(f"{run.arrival.name}/{path}", rows.read, file.resource.rows)
-                    if stopped := staged.kept.is_full and _is_beyond_tolerance(staged, file, rows.rejected, table):
+                    if stopped := staged.kept_text.is_full and _is_beyond_tolerance(staged, file, rows.rejected, table):
                         break
         except DeliveryRefused as refused:
             session.finish()
@@ -358,7 +358,7 @@ def _reject_lines(run: DeliveryRun, checked: Checked, staged: Staged, file: Stag
     for raw in (batch.to_raw() for batch in _open(run, checked, file).batches()):
         here = pl.DataFrame({"line_number": raw.line}).with_row_index().join(lines, on="line_number")
         rows = ((row, line, [reason], *no_content) for row, line, reason in here.iter_rows())
-        table.rejected_rows(with_text(raw, rows, staged.kept)).run(run.conn)
+        table.rejected_rows(with_text(raw, rows, staged.kept_text)).run(run.conn)
         rejected += here.height
     return rejected
 
@@ -466,7 +466,7 @@ def _decide(
             paths = {file.resource.index: file.resource.path for file in staged.files}
             for table in staged.tables.values():
                 table.rejections_to_ledger(paths)
-            if staged.kept.is_full:
+            if staged.kept_text.is_full:
                 reasons = Counter[str]()
                 for table in staged.tables.values():
                     reasons.update(table.rejections_without_text())

@@ -240,18 +240,18 @@ def _rules(quality: Iterable[DataQuality], columns: Mapping[str, Column]) -> dic
     for item in quality:
         if item.type != "custom" or item.engine != "warehouse":
             continue
-        what = f"rule {item.name}"
+        rule = f"rule {item.name}"
         given = item.implementation
         if not isinstance(given, dict):
-            raise TypeError(f"{what}: implementation must be an object")
+            raise TypeError(f"{rule}: implementation must be an object")
         if given.get("rule") not in RULES:
-            raise ValueError(f"{what}: '{given.get('rule')}' is no rule")
-        match validate(RULES[given["rule"]], given, what):
+            raise ValueError(f"{rule}: '{given.get('rule')}' is no rule")
+        match validate(RULES[given["rule"]], given, rule):
             case SumProperties() as custom:
                 left, right = _signed(custom.left), _signed(custom.right)
                 default = tuple(right) if custom.op == "<=" else ()
                 if item.severity not in {"error", "warning"}:
-                    raise ValueError(f"{what}: its severity is neither error nor warning")
+                    raise ValueError(f"{rule}: its severity is neither error nor warning")
                 sums.append(
                     SumRule(
                         name=item.name or "",
@@ -274,7 +274,7 @@ def _rules(quality: Iterable[DataQuality], columns: Mapping[str, Column]) -> dic
                 together.append(TogetherRule(columns=custom.columns))
                 used = set(custom.columns)
         if unknown := used - columns.keys():
-            raise ValueError(f"{what}: unknown {', '.join(sorted(unknown))}")
+            raise ValueError(f"{rule}: unknown {', '.join(sorted(unknown))}")
     return {"sums": tuple(sums), "orders": tuple(orders), "signs": tuple(signs), "together": tuple(together)}
 
 
@@ -306,7 +306,7 @@ def _verify_persons(feed: Feed) -> None:
             raise ValueError(f"{column.name} names a person: its classification is {DIRECT_IDENTIFIER}")
     numbers = [column for column in feed.columns if column.kind is Kind.CERTNO]
     types = [column for column in feed.columns if column.kind is Kind.CERT_TYPE]
-    if len(numbers) > 1 or [one.required for one in numbers] != [one.required for one in types]:
+    if len(numbers) > 1 or [column.required for column in numbers] != [column.required for column in types]:
         raise ValueError("an identity number comes alone and with its document type, both required or neither")
     if not numbers and any(column.personal for column in feed.columns):
         raise ValueError("a direct identifier goes to the vault by the person's key: it needs an identity number")
@@ -349,8 +349,8 @@ def _yaml(path: Path) -> Any:
     return yaml.load(path.read_text("utf-8"), Loader=_YAML_LOADER)  # noqa: S506 - a safe loader
 
 
-def _custom(group: type[Group], properties: Iterable[CustomProperty] | None, what: str = "") -> Group:
-    return validate(group, {item.property or "": item.value for item in properties or []}, what)
+def _custom(group: type[Group], properties: Iterable[CustomProperty] | None, location: str = "") -> Group:
+    return validate(group, {item.property or "": item.value for item in properties or []}, location)
 
 
 def _signed(names: Iterable[str]) -> dict[str, int]:

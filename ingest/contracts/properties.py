@@ -256,7 +256,7 @@ ROLES: dict[Role, str] = {
 }
 
 
-def validate(group: type[Group], values: Any, what: str = "") -> Group:
+def validate(group: type[Group], values: Any, location: str = "") -> Group:
     """The values as a group of properties.
 
     Raises:
@@ -274,4 +274,4 @@ def validate(group: type[Group], values: Any, what: str = "") -> Group:
                 found.append(f"no {name}")
             else:
                 found.append(f"{name}: {item['msg']}")
-        raise ValueError("; ".join(f"{what}: {text}" if what else text for text in found)) from None
+        raise ValueError("; ".join(f"{location}: {text}" if location else text for text in found)) from None

@@ -88,7 +88,7 @@ class _Folder:
 
 
 @contextmanager
-def archive_errors(what: str = "archive", advice: str = "send it again", path: str | None = None) -> Iterator[None]:
+def archive_errors(subject: str = "archive", advice: str = "send it again", path: str | None = None) -> Iterator[None]:
     """Turn what the library raises for a damaged zip into a refusal; errors of the disk are raised unchanged."""
     try:
         yield
@@ -98,7 +98,7 @@ def archive_errors(what: str = "archive", advice: str = "send it again", path: s
         # EINVAL: the archive refers to an offset before its beginning
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        text = f"the {what} is damaged: {str(error) or type(error).__name__:.200}; {advice}"
+        text = f"the {subject} is damaged: {str(error) or type(error).__name__:.200}; {advice}"
         raise refused(DeliveryCode.ARCHIVE, text, path) from None
 
 

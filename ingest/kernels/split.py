@@ -347,30 +347,29 @@ def from_gb18030(buffer, start, out, table):  # type: ignore[no-untyped-def]
         The offset at which reading stopped, and the number of bytes written.
     """
     size = np.uintp(buffer.size)
-    one = np.uintp(1)
     i = np.uintp(start)
     written = np.uintp(0)
     while i < size:
         byte = buffer[i]
         if byte < 0x80:
             out[written] = byte
-            written += one
-            i += one
+            written += _ONE
+            i += _ONE
             continue
-        if i + one >= size:
+        if i + _ONE >= size:
             break
-        character = table[np.uintp(byte) * np.uintp(256) + np.uintp(buffer[i + one])]
+        character = table[np.uintp(byte) * np.uintp(256) + np.uintp(buffer[i + _ONE])]
         if character == 0:
             break
         if character < 0x800:
             out[written] = 0xC0 | (character >> 6)
-            written += one
+            written += _ONE
         else:
             out[written] = 0xE0 | (character >> 12)
-            out[written + one] = 0x80 | ((character >> 6) & 0x3F)
+            out[written + _ONE] = 0x80 | ((character >> 6) & 0x3F)
             written += np.uintp(2)
         out[written] = 0x80 | (character & 0x3F)
-        written += one
+        written += _ONE
         i += np.uintp(2)
     result = np.empty(2, dtype=np.int64)
     result[0] = i

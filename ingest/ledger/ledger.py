@@ -218,10 +218,10 @@ def retry(conn: psycopg.Connection, name: str) -> list[Arrival]:
         conn.execute(
             "UPDATE ops.arrival SET set_aside_at = NULL, attempts_broken_off = 0, attempt_begun_at = NULL"
             " WHERE arrival_id = ANY(%s)",
-            [[one.arrival_id for one in found]],
+            [[arrival.arrival_id for arrival in found]],
         )
-        for one in found:
-            record_step(conn, one.arrival_id, RETRIED, {})
+        for arrival in found:
+            record_step(conn, arrival.arrival_id, RETRIED, {})
     return found
 
 

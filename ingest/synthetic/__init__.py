@@ -273,8 +273,8 @@ class _Sender:
                 chosen.append(fault)
         return add_faults(feed, frame, chosen)
 
-    def _below(self, what: str, bound: int) -> int:
-        return int(self.world.draws.below(what, np.zeros(1, dtype=np.uint64), bound)[0])
+    def _below(self, purpose: str, bound: int) -> int:
+        return int(self.world.draws.below(purpose, np.zeros(1, dtype=np.uint64), bound)[0])
 
 
 def _slice(parts: Iterable[Rows], start: int, end: int) -> Iterator[Rows]:
