@@ -377,7 +377,7 @@ def _replace_key_columns(run: DeliveryRun, staged: Staged) -> Staged:
             for column in table.feed.landed
             if column.kind is Kind.IDENTIFIER
             and column.takes_any_text
-            and column.pattern is None
+            and not column.has_form
             and (column.name in known or counts[column.name] > max(1, REPLACED_SHARE * read))
         )
         for column in columns:

@@ -162,6 +162,11 @@ class Column:
             return False
         return self.kind in _TEXTS or (self.kind is Kind.CODE and self.code_match != "exact")
 
+    @property
+    def has_form(self) -> bool:
+        """Whether every landed value matches the column's pattern."""
+        return self.pattern is not None and self.pattern_code != "W_CODE_LOCAL"
+
 
 @dataclass(frozen=True)
 class SumRule:

@@ -57,7 +57,7 @@ def find_numbers(column: Column, texts: Span, created: date, found: Mask) -> Non
     """
     if not column.takes_any_text:
         return
-    free = column.pattern is None
+    free = not column.has_form
     least, greatest = _PHONE if free and column.kind in (Kind.TEXT, Kind.NAME) else _NO_PHONE
     latest = days_since_epoch(created)
     identifiers.find_numbers(
@@ -72,7 +72,7 @@ def own_columns(feed: Feed) -> Iterator[tuple[Column, Column, int]]:
     These are keys and texts. Names of bodies are not: a name of two characters stands in many of them by chance.
     """
     for column in feed.columns:
-        if column.takes_any_text and column.pattern is None and (column.key or column.kind is Kind.TEXT):
+        if column.takes_any_text and not column.has_form and (column.key or column.kind is Kind.TEXT):
             for other in feed.columns:
                 if other.kind in (Kind.CERTNO, Kind.MOBILE):
                     yield column, other, _SHORTEST_NUMBER
