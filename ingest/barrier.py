@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from ingest import shown
 from ingest.errors import NotDecided, WarehouseError
 
 #: Classes of SQLSTATE for a lost connection or a server that shuts down: no package can be processed then.
@@ -126,7 +127,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror + (f" ({error.filename})" if error.filename else "")
+        return error.strerror + (f" ({shown.file(os.fsdecode(error.filename))})" if error.filename else "")
     kind = type(error).__name__
     if isinstance(error, psycopg.Error):
         return f"the database did not take it ({kind}, SQLSTATE {error.sqlstate})"

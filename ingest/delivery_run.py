@@ -206,7 +206,7 @@ def _check(run: DeliveryRun, package: Fetched, workdir: Path) -> Checked | None:
             _refuse(run, findings)
             return None
         manifest = checked.manifest
-        ledger.identify(run.conn, run.id, _identity_of_manifest(manifest), checked.content_hash, manifest.raw)
+        ledger.identify(run.conn, run.id, _identity_of_manifest(manifest), checked.content_hash, manifest.to_ledger())
         owner = ledger.name_owner(run.conn, manifest.name, excluding=run.id)
         if owner is not None and owner.content_hash == checked.content_hash:
             _decide(run, "duplicate", [], {"of": owner.arrival_id})
@@ -243,7 +243,7 @@ def _identity_of_manifest(manifest: Manifest) -> Identity:
         mode=manifest.mode,
         created=manifest.created,
         created_date=manifest.created_date,
-        contract_version=manifest.contract_version,
+        contract_version=manifest.shown_version,
     )
 
 
@@ -292,7 +292,7 @@ def _create_tables(run: DeliveryRun, checked: Checked) -> Staged:
 
 def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedFile) -> StagedFile:
     """Read and check a file while earlier batches of it are copied; returns it with its counts or findings."""
-    number, path, stopped = file.resource.index, file.resource.path, False
+    number, path, stopped = file.resource.index, file.resource.shown_path, False
     staging_table = staged.tables[file.feed.name]
     context = Context(
         checked.manifest.created_date, file.resource.amount_unit, sheet=file.resource.format in ("xlsx", "xls")
@@ -316,7 +316,7 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
             session.finish()
             staging_table.delete_file(number)
             ledger.delete_row_warnings(run.conn, run.id, number)
-            return replace(file, findings=tuple(refused.findings))
+            return replace(file, findings=tuple(replace(finding, path=path) for finding in refused.findings))
     return replace(
         file,
         read=rows.read,
@@ -407,7 +407,7 @@ def _open(run: DeliveryRun, checked: Checked, file: StagedFile) -> Table:
 def _count_findings(staged: Staged) -> list[Finding]:
     """Findings about the numbers of rows; there are none for files and feeds that could not be read."""
     findings = [
-        Finding(DeliveryCode.ROWS, f"{file.resource.rows} rows announced, {file.read} found", file.resource.path)
+        Finding(DeliveryCode.ROWS, f"{file.resource.rows} rows announced, {file.read} found", file.resource.shown_path)
         for file in staged.files
         if not (file.failed or file.stopped) and file.resource.rows not in (None, file.read)
     ]
@@ -502,7 +502,7 @@ def _decide(
     with run.conn.transaction():
         if staged is not None:
             _record_files(run, staged.files)
-            paths = {file.resource.index: file.resource.path for file in staged.files}
+            paths = {file.resource.index: file.resource.shown_path for file in staged.files}
             for table in staged.tables.values():
                 table.rejections_to_ledger(paths)
             if staged.kept.is_full:
@@ -522,7 +522,7 @@ def _record_files(run: DeliveryRun, files: Iterable[StagedFile]) -> None:
                 run.conn,
                 run.id,
                 file.resource.index,
-                file.resource.path,
+                file.resource.shown_path,
                 file.feed.name,
                 read=file.read,
                 rejected=file.rejected,
