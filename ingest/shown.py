@@ -1,7 +1,7 @@
 """What is shown of the words of a sender: only what has the form that it must have.
 
-A manifest, a file name or a header may hold anything, also the name and the numbers of a person. The ledger, and with it
-logs, pages, notifications and return files, get such a word only in its form; otherwise a neutral one stands there.
+A manifest, a file name or a header may hold anything, also the name and the numbers of a person. The ledger, and with
+it logs, pages, notifications and return files, get such a word only in its form; otherwise a neutral one stands there.
 """
 
 import hashlib

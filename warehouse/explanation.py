@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from pydantic import BaseModel
 
 from expectations.report import OBSERVED
-from ingest import code_texts
+from ingest import code_texts, shown
 from ingest.code_texts import Text
 from ingest.contracts import load as load_contracts
 from ingest.errors import CODES_WITHOUT_NAME, WarehouseError, first_in_words
@@ -135,7 +135,7 @@ def explain(conn: psycopg.Connection[Any], name: str) -> Explanation:
     Raises:
         WarehouseError: The ledger knows neither; the message names those that are spelled alike.
     """
-    found = conn.execute(_NUMBER, {"name": name}).fetchone()
+    found = conn.execute(_NUMBER, {"name": name, "location": shown.location(name)}).fetchone()
     if found is None:
         raise WarehouseError(unknown_delivery(conn, name))
     return explain_arrival(conn, found[0])
@@ -272,7 +272,7 @@ def _next_step(status: str, reasons: list[Reason], rows_rejected: int) -> Text:
 _NUMBER = """
 SELECT a.arrival_id FROM ops.arrival AS a
 LEFT JOIN ops.delivery AS d ON a.arrival_id = d.delivery_id
-WHERE a.name = %(name)s OR a.location = %(name)s
+WHERE a.name = %(name)s OR a.location = %(location)s
 ORDER BY a.name = %(name)s DESC, d.delivery_id IS NOT NULL DESC, a.arrival_id DESC
 LIMIT 1
 """

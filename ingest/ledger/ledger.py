@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from ingest import locks
+from ingest import locks, shown
 from ingest.errors import CODES_WITHOUT_NAME, DeliveryCode, NotDecided, RowCode, WarehouseError
 from ingest.landing.pg_copy import CopyJob
 
@@ -214,7 +214,9 @@ def end_attempt(conn: psycopg.Connection, arrival_id: int) -> None:
 def retry(conn: psycopg.Connection, name: str) -> list[Arrival]:
     """Let the next pass try the arrivals of a name, or of a location, that are set aside; returns them."""
     with conn.transaction():
-        found = _arrivals(conn, "set_aside_at IS NOT NULL AND (name = %s OR location = %s)", [name, name])
+        found = _arrivals(
+            conn, "set_aside_at IS NOT NULL AND (name = %s OR location = %s)", [name, shown.location(name)]
+        )
         conn.execute(
             "UPDATE ops.arrival SET set_aside_at = NULL, attempts_broken_off = 0, attempt_begun_at = NULL"
             " WHERE arrival_id = ANY(%s)",

@@ -71,9 +71,8 @@ class ParquetTable(Table):
                 raise
             if isinstance(error, OSError) and error.errno is not None:  # an error of the local disk, not of the file
                 raise
-            text = (
-                f"the Parquet file cannot be read ({shown.error(str(error).partition(chr(10))[0][:100]) or 'damaged'})"
-            )
+            said = shown.error(str(error).splitlines()[0][:100]) if str(error) else "damaged"
+            text = f"the Parquet file cannot be read ({said})"
             raise refused(DeliveryCode.ARCHIVE, text, self.resource.path) from None
 
     def batches(self) -> Iterator[RawBatch]:
