@@ -5,6 +5,8 @@ that a build has are not deleted at once: they are moved under a number of their
 withdrawn, so that it computes without them what they were part of (``vault.taken_out``).
 """
 
+import csv
+import io
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -18,7 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from ingest.contracts.model import Contracts, Feed
+from ingest.contracts.model import Contracts, Feed, header_key
 from ingest.errors import RowCode
 from ingest.landing import tables
 from ingest.ledger import ledger
@@ -26,6 +28,8 @@ from ingest.privacy import erased, vault
 from ingest.privacy.erased import Reference
 from ingest.privacy.keyring import Keyring
 
+#: What separates the fields of a rejected row's text.
+_DELIMITERS = ("\t", ",", ";", "|")
 #: The step of an arrival of which rows were erased.
 STEP = "erased"
 
@@ -43,16 +47,21 @@ class Found:
     """What there is of a person.
 
     Attributes:
-        landed: Places of the landed rows, by feed.
-        numbers: The numbers under which senders know the person, by the feed whose key they are and the sender.
+        landed: Places of the landed rows, by landing table.
+        numbers: Under which senders know the person, by the landing table whose key they are and the sender.
         rejected: Places of rejected rows whose text is kept.
         counts: Rows by table.
     """
 
-    landed: dict[Feed, list[Place]] = field(default_factory=dict)
-    numbers: dict[tuple[Feed, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    landed: dict[str, list[Place]] = field(default_factory=dict)
+    numbers: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     rejected: list[Place] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def places(self) -> set[Place]:
+        """Of all rows, landed or rejected."""
+        return {*self.rejected, *(place for rows in self.landed.values() for place in rows)}
 
 
 # --- finding ---------------------------------------------------------------------------------------------------------
@@ -70,12 +79,11 @@ def find(conn: psycopg.Connection, contracts: Contracts, keyring: Keyring, perso
     for feed in sorted(contracts.feeds.values(), key=lambda one: one.table):
         if (named := erased.reference(contracts, feed)) is not None:
             _find_referring(conn, feed, named, person_key, found)
-    for feed, places in found.landed.items():
-        found.counts[f"{tables.SCHEMA}.{feed.table}"] = len(places)
+    for table, places in found.landed.items():
+        found.counts[f"{tables.SCHEMA}.{table}"] = len(places)
     _find_rejected(conn, contracts, keyring, person_key, found)
-    places = {*found.rejected, *(place for rows in found.landed.values() for place in rows)}
     found.counts["ops.rejection"] = len(found.rejected)
-    found.counts["ops.warning"] = _at_places(conn, "SELECT count(*) FROM ops.warning AS w WHERE {}", places)
+    found.counts["ops.warning"] = _at_places(conn, "SELECT count(*) FROM ops.warning AS w WHERE {}", found.places)
     for table in ("folded", "recent"):
         row = conn.execute(
             sql.SQL("SELECT count(*) FROM {} WHERE person_key = %s").format(sql.Identifier("vault", table)),
@@ -97,16 +105,16 @@ def _find_landed(conn: psycopg.Connection, feed: Feed, person_key: UUID, found: 
         [person_key],
     ).fetchall()
     if rows:
-        found.landed[feed] = [Place(*row[:3]) for row in rows]
+        found.landed[feed.table] = [Place(*row[:3]) for row in rows]
     for *_, sender, value in rows:
         if value is not None:
-            found.numbers[feed, sender].add(value)
+            found.numbers[feed.table, sender].add(value)
 
 
 def _find_referring(conn: psycopg.Connection, feed: Feed, named: Reference, person_key: UUID, found: Found) -> None:
     """Rows that name the person by a number; not where the sender gave the number to another person as well."""
     for (register, sender), values in found.numbers.items():
-        if register != named.register:
+        if register != named.register.table:
             continue
         column = sql.Identifier(named.column)
         rows = conn.execute(
@@ -115,10 +123,10 @@ def _find_referring(conn: psycopg.Connection, feed: Feed, named: Reference, pers
                 " INNER JOIN ops.arrival AS a ON r.delivery_id = a.arrival_id AND a.sender = %(sender)s"
                 " WHERE r.{column} = ANY(%(values)s)"
             ).format(sql.Identifier(tables.SCHEMA, feed.table), column=column),
-            {"sender": sender, "values": sorted(_own_numbers(conn, register, sender, values, person_key))},
+            {"sender": sender, "values": sorted(_own_numbers(conn, named.register, sender, values, person_key))},
         ).fetchall()
         if rows:
-            found.landed.setdefault(feed, []).extend(Place(*row) for row in rows)
+            found.landed.setdefault(feed.table, []).extend(Place(*row) for row in rows)
 
 
 def _own_numbers(
@@ -141,30 +149,50 @@ def _find_rejected(
 ) -> None:
     """Rejected rows whose text has the person's identity number, or the number under which the sender knows him."""
     record = vault.find_record(conn, keyring, person_key)
-    identity = _forms(str((record or {}).get("certno") or ""))
-    by_feed = {
-        (feed.source, feed.name): named.register if (named := erased.reference(contracts, feed)) else feed
-        for feed in contracts.feeds.values()
-    }
-    patterns: dict[tuple[str, str, str], re.Pattern[str] | None] = {}
-    for place, source, feed, sender, raw in _rejected_rows(conn):
-        if (of_sender := (source, feed, sender)) not in patterns:
-            register = by_feed.get((source, feed))
-            numbers = found.numbers.get((register, sender), set()) if register is not None else set()
-            patterns[of_sender] = _pattern({*identity, *numbers})
-        pattern = patterns[of_sender]
-        if pattern is not None and pattern.search(_comparable(keyring.decrypt(raw).decode())):
-            found.rejected.append(place)
+    identity = _pattern(_forms(str((record or {}).get("certno") or "")))
+    for row in _rejected_rows(conn):
+        text = unicodedata.normalize("NFKC", keyring.decrypt(row.raw).decode())
+        feed = contracts.feeds.get((row.source, row.feed))
+        if identity.search(text.upper()) or (feed is not None and _is_numbered(contracts, feed, row, text, found)):
+            found.rejected.append(row.place)
 
 
-def _rejected_rows(conn: psycopg.Connection) -> Iterator[tuple[Place, str, str, str, bytes]]:
+class _Rejected(NamedTuple):
+    place: Place
+    source: str
+    feed: str
+    sender: str
+    header: list[str] | None
+    raw: bytes
+
+
+def _rejected_rows(conn: psycopg.Connection) -> Iterator[_Rejected]:
     with conn.transaction(), conn.cursor(name="erasure") as cursor:
         cursor.execute(
-            "SELECT r.arrival_id, r.file_no, r.line_number, a.source, r.feed, a.sender, r.raw"
+            "SELECT r.arrival_id, r.file_no, r.line_number, a.source, r.feed, a.sender, f.header, r.raw"
             " FROM ops.rejection AS r INNER JOIN ops.arrival AS a USING (arrival_id)"
+            " LEFT JOIN ops.file AS f USING (arrival_id, file_no)"
         )
-        for arrival_id, file_no, line_number, source, feed, sender, raw in cursor:
-            yield Place(arrival_id, file_no, line_number), source, feed, sender, raw
+        for arrival_id, file_no, line_number, *others in cursor:
+            yield _Rejected(Place(arrival_id, file_no, line_number), *others)
+
+
+def _is_numbered(contracts: Contracts, feed: Feed, row: _Rejected, text: str, found: Found) -> bool:
+    """Whether the row has the number under which its sender knows the person."""
+    named = erased.reference(contracts, feed)
+    register = named.register if named is not None else feed
+    numbers = found.numbers.get((register.table, row.sender))
+    if not numbers or row.header is None:
+        return False
+    names = [feed.headers.get(header_key(cell)) for cell in row.header]
+    column = register.keys[0].name
+    if column not in names:
+        return False
+    for delimiter in _DELIMITERS:
+        fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+        if len(fields) == len(names):
+            return fields[names.index(column)].strip() in numbers
+    return False
 
 
 def _forms(number: str) -> set[str]:
@@ -174,14 +202,10 @@ def _forms(number: str) -> set[str]:
     return {number} if number else set()
 
 
-def _comparable(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).upper()
-
-
-def _pattern(numbers: Iterable[str]) -> re.Pattern[str] | None:
-    """Finds one of the numbers as a word of its own."""
-    words = sorted(re.escape(_comparable(number)) for number in numbers)
-    return re.compile(rf"(?<![0-9A-Z])(?:{'|'.join(words)})(?![0-9A-Z])") if words else None
+def _pattern(numbers: Iterable[str]) -> re.Pattern[str]:
+    """Finds one of the numbers as a word of its own; nothing where there is none."""
+    words = sorted(re.escape(number.upper()) for number in numbers)
+    return re.compile(rf"(?<![0-9A-Z])(?:{'|'.join(words)})(?![0-9A-Z])" if words else r"(?!)")
 
 
 def _at_places(conn: psycopg.Connection, statement: str, places: Collection[Place]) -> int:
@@ -190,7 +214,7 @@ def _at_places(conn: psycopg.Connection, statement: str, places: Collection[Plac
         "(w.arrival_id, w.file_no, w.line_number) IN (SELECT * FROM unnest(%s::integer[], %s::integer[], %s::bigint[]))"
     )
     columns = [list(column) for column in zip(*places, strict=True)] or [[], [], []]
-    cursor = conn.execute(sql.SQL(statement).format(condition), columns)  # type: ignore[arg-type]
+    cursor = conn.execute(sql.SQL(statement).format(condition), columns)
     row = cursor.fetchone() if cursor.description else None
     return int(row[0]) if row else max(cursor.rowcount, 0)
 
@@ -242,9 +266,8 @@ def begin(
         conn.execute(
             sql.SQL("DELETE FROM {} WHERE person_key = %s").format(sql.Identifier("vault", table)), [person_key]
         )
-    places = {*found.rejected, *(place for rows in found.landed.values() for place in rows)}
     _at_places(conn, "DELETE FROM ops.rejection AS w WHERE {}", found.rejected)
-    _at_places(conn, "DELETE FROM ops.warning AS w WHERE {}", places)
+    _at_places(conn, "DELETE FROM ops.warning AS w WHERE {}", found.places)
     taken_out = _take_out(conn, found, built)
     conn.cursor().executemany(
         "INSERT INTO vault.taken_out (delivery_id, origin_id, erasure_id) VALUES (%s, %s, %s)",
@@ -273,8 +296,8 @@ def _list(
         if (named := erased.reference(contracts, feed)) is None:
             continue
         for (register, sender), values in found.numbers.items():
-            if register == named.register:
-                own = sorted(_own_numbers(conn, register, sender, values, person_key))
+            if register == named.register.table:
+                own = sorted(_own_numbers(conn, named.register, sender, values, person_key))
                 numbers = pl.Series([f"{erased.scope(feed, sender, named.column)}|{value}" for value in own])
                 hashes |= {UUID(bytes=key) for key in (keyring.person_keys(numbers) if own else ())}
     conn.cursor().executemany(
@@ -286,14 +309,14 @@ def _list(
 def _take_out(conn: psycopg.Connection, found: Found, built: Collection[int]) -> dict[int, int]:
     """Delete the landed rows, those that a build has after copying them under numbers of their own."""
     numbers: dict[int, int] = {}
-    for feed, places in found.landed.items():
+    for table, places in found.landed.items():
         by_delivery: dict[int, list[Place]] = defaultdict(list)
         for place in places:
             by_delivery[place.delivery_id].append(place)
         for delivery_id, rows in by_delivery.items():
             if delivery_id in built and delivery_id not in numbers:
                 numbers[delivery_id] = _next_number(conn)
-            _take_out_of(conn, feed, delivery_id, rows, numbers.get(delivery_id))
+            _take_out_of(conn, table, delivery_id, rows, numbers.get(delivery_id))
     return {number: delivery_id for delivery_id, number in numbers.items()}
 
 
@@ -305,17 +328,17 @@ def _next_number(conn: psycopg.Connection) -> int:
 
 
 def _take_out_of(
-    conn: psycopg.Connection, feed: Feed, delivery_id: int, places: Collection[Place], number: int | None
+    conn: psycopg.Connection, feed_table: str, delivery_id: int, places: Collection[Place], number: int | None
 ) -> None:
     """Delete rows of one delivery and feed; with a number they are copied into a partition of that number before."""
-    table = sql.Identifier(tables.SCHEMA, feed.table)
+    table = sql.Identifier(tables.SCHEMA, feed_table)
     condition = sql.SQL(
         "delivery_id = {} AND (file_no, line_number) IN (SELECT * FROM unnest(%s::integer[], %s::bigint[]))"
     ).format(sql.Literal(delivery_id))
     where = [[place.file_no for place in places], [place.line_number for place in places]]
     if number is not None:
-        partition = _partition(feed, number)
-        names = [name for name in tables.types(conn, f"{tables.SCHEMA}.{feed.table}") if name != "delivery_id"]
+        partition = _partition(feed_table, number)
+        names = [name for name in tables.types(conn, f"{tables.SCHEMA}.{feed_table}") if name != "delivery_id"]
         columns = sql.SQL(", ").join(map(sql.Identifier, names))
         conn.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(partition, table))
         conn.execute(
@@ -332,8 +355,8 @@ def _take_out_of(
     conn.execute(sql.SQL("DELETE FROM {} WHERE {}").format(table, condition), where)
 
 
-def _partition(feed: Feed, number: int) -> sql.Identifier:
-    return sql.Identifier(tables.SCHEMA, f"{feed.table}_{number}")
+def _partition(feed_table: str, number: int) -> sql.Identifier:
+    return sql.Identifier(tables.SCHEMA, f"{feed_table}_{number}")
 
 
 def _count_as_rejected(conn: psycopg.Connection, found: Found, erasure_id: int) -> None:
@@ -370,7 +393,7 @@ def finish(conn: psycopg.Connection, contracts: Contracts, numbers: Collection[i
     """
     for feed in contracts.feeds.values():
         for number in numbers:
-            conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_partition(feed, number)))
+            conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_partition(feed.table, number)))
     conn.execute("DELETE FROM vault.taken_out WHERE delivery_id = ANY(%s)", [list(numbers)])
     return [
         erasure_id

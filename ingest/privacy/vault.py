@@ -263,7 +263,7 @@ def open_for_share(
 
 
 def find_record(conn: psycopg.Connection, keyring: Keyring, person_key: UUID) -> dict[str, Any] | None:
-    """The identifiers of a person for the program alone, as to find what is to be erased: shown to nobody, not logged."""
+    """The identifiers of a person for the program alone, to find what is to be erased: shown to nobody, not logged."""
     row = conn.execute("SELECT sealed FROM vault.person WHERE person_key = %s", [person_key]).fetchone()
     return _record(keyring, person_key, row[0]) if row else None
 
