@@ -52,7 +52,7 @@ def files(declared: Declaration, uri: str) -> Iterator[tuple[str, Declaration]]:
     yield f"databases/{DATABASE}.yaml", _database(uri)
     tables = {model["name"]: model for model in models("marts")}
     for name, dataset in declared["datasets"].items():
-        yield f"datasets/{DATABASE}/{name}.yaml", _dataset(tables[name], dataset["metrics"], declared["provinces"])
+        yield f"datasets/{DATABASE}/{name}.yaml", _dataset(tables[name], dataset, declared["provinces"])
     for slug, dashboard in declared["dashboards"].items():
         for number, chart in enumerate(dashboard["charts"]):
             yield f"charts/{slug}_{number}.yaml", _chart(slug, number, chart)
@@ -93,13 +93,14 @@ def _database(uri: str) -> Declaration:
     }
 
 
-def _dataset(model: Declaration, metrics: Declaration, provinces: dict[str, str]) -> Declaration:
+def _dataset(model: Declaration, declared: Declaration, provinces: dict[str, str]) -> Declaration:
     table = model["name"]
     names = [column["name"] for column in model["columns"]]
     columns = [_column(column) for column in model["columns"]]
     selected = ["*"]
     if "month" in names and "is_last" not in names:
-        selected.append("month = max(month) OVER () AS is_last")
+        window = f"PARTITION BY {declared['last_by']}" if "last_by" in declared else ""
+        selected.append(f"month = max(month) OVER ({window}) AS is_last")
         columns.append({"column_name": "is_last", "verbose_name": "末月", "type": "BOOLEAN"})
     if "admdvs" in names:
         cases = " ".join(f"WHEN '{code}' THEN '{iso}'" for code, iso in provinces.items())
@@ -114,7 +115,7 @@ def _dataset(model: Declaration, metrics: Declaration, provinces: dict[str, str]
         "schema": "marts",
         "uuid": identifier("dataset", table),
         "columns": columns,
-        "metrics": [_metric(name, metric) for name, metric in metrics.items()],
+        "metrics": [_metric(name, metric) for name, metric in declared["metrics"].items()],
         "version": "1.0.0",
         "database_uuid": identifier("database", DATABASE),
     }

@@ -2,7 +2,8 @@
 
 Superset reads all figures with one login of its own. For each dataset it is given a condition, which it adds to every
 query of everybody but its administrator, and in which it writes the name of whoever asks. The condition asks the table
-of logins and divisions, so that a change of divisions holds from the next query on.
+of logins and divisions, so that a change of divisions holds from the next query on. It says the same as the view's
+condition (``divisions.condition``) without the operators that Superset's parser of SQL does not know.
 """
 
 from collections.abc import Mapping

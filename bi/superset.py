@@ -11,13 +11,10 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-import psycopg
-
 from bi import bundle
 from ingest.settings import Settings
-from warehouse import whole_file
+from warehouse import operations, whole_file
 from warehouse.access import divisions, users
-from warehouse.local import server
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-bi" / "bin" / "python"
@@ -73,7 +70,7 @@ def _database_url(settings: Settings, home: Path) -> str:
     The login reads ``marts`` of the whole country, and which login has which divisions.
     """
     password_file = home / "database-password"
-    with psycopg.connect(server.ensure_running(settings), autocommit=True) as conn:
+    with operations.open_warehouse(settings) as conn:
         if not password_file.exists():
             if any(user.login == LOGIN and user.roles for user in users.listed(conn)):
                 users.remove(conn, LOGIN, by=LOGIN)
@@ -113,8 +110,9 @@ def main(port: int = PORT) -> None:
     process = serve(home, port)
     try:
         sys.exit(process.wait())
-    finally:
+    except KeyboardInterrupt:
         process.terminate()
+        process.wait()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from superset.security import SupersetSecurityManager
 #: Superset's own role with the tables of the dashboards; ``bi/superset_setup.py`` makes it.
 READER = "Warehouse reader"
 ADMIN = "admin"
+#: Names of logins as ``warehouse user add`` makes them. They stand in the conditions on rows, so none has a quote.
 _LOGIN = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 
 

@@ -30,6 +30,7 @@ class Value:
     value: Decimal | None
     year_before: Decimal | None
     target: Decimal | None
+    reaches_target: bool | None
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,10 @@ class Indicator:
 def read(conn: psycopg.Connection) -> list[Indicator]:
     """All indicators, those without a row too, in the order of their list."""
     found: dict[str, dict[str, list[Value]]] = defaultdict(lambda: defaultdict(list))
-    progress = {tuple(key): (before, target) for *key, before, target in _rows(conn, PROGRESS, _PROGRESS)}
+    progress = {row[:3]: row[3:] for row in _rows(conn, PROGRESS, _PROGRESS)}
     for indicator, region, month, numerator, denominator, value in _rows(conn, TABLE, _VALUES):
-        before, target = progress.get((indicator, region, month), (None, None))
-        found[indicator][region].append(
-            Value(texts.region(region), month, numerator, denominator, value, before, target)
-        )
+        beside = progress.get((indicator, region, month), (None, None, None))
+        found[indicator][region].append(Value(texts.region(region), month, numerator, denominator, value, *beside))
     with (dbt.PROJECT / "seeds" / "reform_indicator_label.csv").open(encoding="utf-8", newline="") as file:
         labels = list(csv.DictReader(file))
     return [
@@ -89,5 +88,6 @@ SELECT indicator, admdvs, to_char(month, 'YYYY-MM'), numerator, denominator, val
 FROM marts.reform_indicator ORDER BY indicator, admdvs, month
 """
 _PROGRESS = """
-SELECT indicator, admdvs, to_char(month, 'YYYY-MM'), value_year_before, target FROM marts.reform_indicator_progress
+SELECT indicator, admdvs, to_char(month, 'YYYY-MM'), value_year_before, target, reaches_target
+FROM marts.reform_indicator_progress
 """

@@ -38,6 +38,14 @@ def test_metrics_are_computed_from_columns_of_the_table(name: str) -> None:
         assert set(re.findall(r"\b[a-z_]+\b", expression)) - words <= TABLES[name], metric["sql"]
 
 
+def test_the_last_month_of_each_indicator_is_its_own() -> None:
+    """Yearly indicators stand at December: on the last month of the table the others would be missing."""
+    found = dict(bundle.files(DECLARED, "postgresql://"))
+    assert "max(month) OVER (PARTITION BY indicator)" in found["datasets/warehouse/reform_indicator.yaml"]["sql"]
+    for name, dataset in DECLARED["datasets"].items():
+        assert "last_by" not in dataset or dataset["last_by"] in TABLES[name]
+
+
 def test_every_dataset_is_on_a_dashboard() -> None:
     shown = {chart["dataset"] for dashboard in DECLARED["dashboards"].values() for chart in dashboard["charts"]}
     assert shown == set(DECLARED["datasets"])

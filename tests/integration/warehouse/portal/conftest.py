@@ -69,8 +69,10 @@ def _publish(conn: psycopg.Connection, settings: Settings) -> None:
         ") AS made_up (month, admdvs, value)"
     )
     conn.execute(
-        "CREATE TABLE marts.reform_indicator_progress AS SELECT *, 0.55 AS value_year_before,"
-        " CASE WHEN admdvs = '100000' THEN 0.7 WHEN admdvs = '440000' THEN 0.6 END AS target FROM marts.reform_indicator"
+        "CREATE TABLE marts.reform_indicator_progress AS SELECT *, value >= target AS reaches_target FROM ("
+        "SELECT *, 0.55 AS value_year_before,"
+        " CASE WHEN admdvs = '100000' THEN 0.7 WHEN admdvs = '440000' THEN 0.6 END AS target"
+        " FROM marts.reform_indicator) AS beside"
     )
     row = conn.execute(
         "INSERT INTO ops.publication (build, deliveries, row_counts, ledger_hash, is_current)"
