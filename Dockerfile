@@ -1,5 +1,6 @@
-# One image for every Airflow service and for the command line. The versions are those of requirements.lock.
-FROM python:3.11-slim-bookworm
+# One image for every Airflow service and for the command line, and one for Superset. The versions are those of
+# requirements.lock and bi/requirements.lock; `make pin-images` adds the digest of the base.
+FROM python:3.11.14-slim-bookworm AS warehouse
 
 ARG UV_VERSION=0.13.9
 ENV PYTHONUNBUFFERED=1 \
@@ -37,3 +38,13 @@ ENV WAREHOUSE_HOME=/data AIRFLOW_HOME=/data/airflow
 VOLUME /data
 ENTRYPOINT ["python", "/opt/warehouse/docker/entrypoint.py"]
 CMD ["warehouse", "status"]
+
+# Superset has an environment of its own, for its pins differ from ours.
+FROM warehouse AS superset
+USER root
+COPY bi ./bi
+RUN .venv/bin/uv venv --quiet --python .venv/bin/python .venv-bi \
+    && VIRTUAL_ENV=.venv-bi .venv/bin/uv pip sync --no-cache --quiet --require-hashes --compile-bytecode \
+        bi/requirements.lock
+USER warehouse
+CMD ["python", "-m", "bi.superset"]

@@ -1,6 +1,8 @@
 """Brings up Superset with the dashboards over the published figures: ``python -m bi.superset [PORT]``.
 
-Superset has an environment of its own (``.venv-bi``, made by ``make bi``), because its pins differ from ours.
+Superset has an environment of its own (``.venv-bi``, made by ``make bi``), because its pins differ from ours. Its
+variables, for Compose: ``SUPERSET_HOST`` the address that it listens on (127.0.0.1), ``SUPERSET_SECRETS`` the folder of
+its two secrets (its own, where they are made).
 """
 
 import os
@@ -30,12 +32,15 @@ def environment(home: Path) -> dict[str, str]:
         home: Superset's folder.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = _secrets(home)
     for name in ("secret-key", "admin-password"):
-        if not (home / name).exists():
-            whole_file.write_text(home / name, secrets.token_urlsafe(32))
+        path = folder / name
+        if not path.exists():
+            whole_file.write_text(path, secrets.token_urlsafe(32))
     return {
         **os.environ,
         "SUPERSET_HOME": str(home),
+        "SUPERSET_SECRETS": str(folder),
         "SUPERSET_CONFIG_PATH": str(Path(__file__).with_name("superset_config.py")),
         "FLASK_APP": "superset.app:create_app()",
         "PYTHONPATH": str(ROOT),
@@ -56,7 +61,7 @@ def prepare(settings: Settings, home: Path) -> None:
     with tempfile.TemporaryDirectory(dir=home) as folder:
         path = Path(folder, "bundle.zip")
         bundle.write(path, url)
-        password = (home / "admin-password").read_text(encoding="utf-8")
+        password = (_secrets(home) / "admin-password").read_text(encoding="utf-8")
         command = [str(PYTHON), "-m", "bi.superset_setup", str(path)]
         with (home / "setup.log").open("w", encoding="utf-8") as log:
             subprocess.run(
@@ -86,15 +91,21 @@ def _database_url(settings: Settings, home: Path) -> str:
 
 
 def serve(home: Path, port: int) -> "subprocess.Popen[bytes]":
-    """Start Superset's server on this machine.
+    """Start Superset's server.
 
     Args:
         home: Superset's folder, prepared.
-        port: On 127.0.0.1.
+        port: On the address ``SUPERSET_HOST``.
     """
-    command = [str(PYTHON), "-m", "flask", "run", "--host", "127.0.0.1", "--port", str(port), "--with-threads"]
+    host = os.environ.get("SUPERSET_HOST", "127.0.0.1")
+    command = [str(PYTHON), "-m", "flask", "run", "--host", host, "--port", str(port), "--with-threads"]
     with (home / "superset.log").open("a", encoding="utf-8") as log:
         return subprocess.Popen(command, env=environment(home), cwd=ROOT, stdout=log, stderr=log)
+
+
+def _secrets(home: Path) -> Path:
+    """The folder of Superset's secrets."""
+    return Path(os.environ.get("SUPERSET_SECRETS", home))
 
 
 def main(port: int = PORT) -> None:
@@ -103,7 +114,7 @@ def main(port: int = PORT) -> None:
     home = settings.root / "superset"
     prepare(settings, home)
     sys.stdout.write(
-        f"Superset: http://127.0.0.1:{port}/dashboard/list/  user admin, password in {home}/admin-password; "
+        f"Superset: http://127.0.0.1:{port}/dashboard/list/  user admin, password in {_secrets(home)}/admin-password; "
         "or a login of `warehouse user add`\n"
     )
     sys.stdout.flush()

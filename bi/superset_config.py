@@ -1,4 +1,4 @@
-"""Superset's settings: its own small database and secrets lie in the folder that ``SUPERSET_HOME`` names."""
+"""Superset's settings: ``SUPERSET_HOME`` has its own small database, ``SUPERSET_SECRETS`` its secrets."""
 
 import os
 from pathlib import Path
@@ -8,8 +8,9 @@ from bi.superset_security import WarehouseSecurityManager
 HOME = Path(os.environ["SUPERSET_HOME"])
 # The file with SQLAlchemy's address of the warehouse, whose server knows the logins.
 WAREHOUSE_DATABASE_URL = HOME / "database-url"
+SECRETS = Path(os.environ.get("SUPERSET_SECRETS", HOME))
 
-SECRET_KEY = (HOME / "secret-key").read_text(encoding="utf-8").strip()
+SECRET_KEY = (SECRETS / "secret-key").read_text(encoding="utf-8").strip()
 SQLALCHEMY_DATABASE_URI = f"sqlite:///{HOME / 'superset.db'}"
 BABEL_DEFAULT_LOCALE = "zh"
 LANGUAGES = {"zh": {"flag": "cn", "name": "中文"}, "en": {"flag": "us", "name": "English"}}
