@@ -113,7 +113,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
                 f"\\copy of {rows:,} rows {copies[-1]:.2f} s",
                 flush=True,
             )
-        best = min(results, key=lambda one: one["seconds"])
+        best = min(results, key=lambda result: result["seconds"])
         print(
             f"best: {best['seconds'] / best['packages']:.3f} s a package, "
             f"ratio to \\copy {best['seconds'] / min(copies):.1f}"

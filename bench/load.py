@@ -61,10 +61,10 @@ def load_once(dsn: str, home: str, inbox: str, with_gate: bool) -> dict[str, Any
     steps: list[tuple[str, float]] = []
     started = time.perf_counter()
 
-    def told(*step: Any) -> None:
+    def on_step(*step: Any) -> None:
         steps.append((str(step[-2] if len(step) > 1 else step[0]), round(time.perf_counter() - started, 2)))
 
-    outcome = pipeline.load(dsn, settings, arrival.arrival_id, gate if with_gate else None, on_step=told)
+    outcome = pipeline.load(dsn, settings, arrival.arrival_id, gate if with_gate else None, on_step=on_step)
     return {
         "seconds": time.perf_counter() - started - import_seconds,
         "import_seconds": import_seconds,
@@ -197,7 +197,7 @@ def ours(dsn: str, home: Path, package: Package, with_gate: bool) -> dict[str, A
     while child.poll() is None:
         try:
             tree = [process, *process.children(recursive=True)]
-            peak = max(peak, sum(one.memory_info().rss for one in tree))
+            peak = max(peak, sum(process.memory_info().rss for process in tree))
         except psutil.NoSuchProcess:
             pass
         time.sleep(0.1)

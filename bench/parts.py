@@ -59,8 +59,8 @@ class Clock:
     def _charge(self) -> None:
         before, self._since = self._since, self._now()
         if self._running:
-            for place, (then, now) in enumerate(zip(before, self._since, strict=True)):
-                self.seconds[self._running[-1]][place] += now - then
+            for side, (then, now) in enumerate(zip(before, self._since, strict=True)):
+                self.seconds[self._running[-1]][side] += now - then
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -152,12 +152,14 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
                     ours: dict[str, Any] = {"inbox": str(package.inbox), "dsn": SecretStr(dsn)}
                     found.append(run(dsn, settings.model_copy(update=ours), package))
         unit = min(copies)
-        print(f"{arguments.rows:,} rows, {arguments.encoding}; \\copy {', '.join(f'{one:.2f}' for one in copies)} s")
+        print(
+            f"{arguments.rows:,} rows, {arguments.encoding}; \\copy {', '.join(f'{value:.2f}' for value in copies)} s"
+        )
         title = "best of each, in units of the best \\copy"
         print(f"{title:45} {'ours':>6} {'server':>6}")
         sums = [0.0, 0.0]
         for name in found[0]:
-            best = [min(one[name][place] for one in found) / unit for place in (0, 1)]
+            best = [min(run[name][side] for run in found) / unit for side in (0, 1)]
             sums = [total + part for total, part in zip(sums, best, strict=True)]
             print(f"{name:45} {best[0]:6.2f} {best[1]:6.2f}")
         print(f"{'sum':45} {sums[0]:6.2f} {sums[1]:6.2f}")

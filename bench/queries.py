@@ -146,11 +146,11 @@ def _in_home(home: Path, options: argparse.Namespace) -> None:
 def ask(conn: psycopg.Connection, schema: str, runs: int) -> None:
     """Every question ``runs`` times, in random order of months and places; the first round is not counted."""
     draw = random.Random(1)
-    place = sql.Identifier(schema)
-    months = _column(conn, place, "SELECT DISTINCT month FROM {s}.union_coverage_month ORDER BY 1")
-    senders = _column(conn, place, "SELECT DISTINCT sender FROM {s}.union_coverage_month ORDER BY 1")
-    admdvs = _column(conn, place, "SELECT DISTINCT admdvs FROM {s}.union_coverage_month ORDER BY 1")
-    years = _column(conn, place, "SELECT DISTINCT year FROM {s}.training_fund_year ORDER BY 1")
+    schema_name = sql.Identifier(schema)
+    months = _column(conn, schema_name, "SELECT DISTINCT month FROM {s}.union_coverage_month ORDER BY 1")
+    senders = _column(conn, schema_name, "SELECT DISTINCT sender FROM {s}.union_coverage_month ORDER BY 1")
+    admdvs = _column(conn, schema_name, "SELECT DISTINCT admdvs FROM {s}.union_coverage_month ORDER BY 1")
+    years = _column(conn, schema_name, "SELECT DISTINCT year FROM {s}.training_fund_year ORDER BY 1")
     slow = 0
     print(f"{'question':<58} {'rows':>6} {'p50 ms':>8} {'p95 ms':>8} {'max ms':>8}")
     for question, text in QUESTIONS.items():
@@ -163,7 +163,7 @@ def ask(conn: psycopg.Connection, schema: str, runs: int) -> None:
                 "year": draw.choice(years),
             }
             begun = time.perf_counter()
-            rows = len(conn.execute(sql.SQL(text).format(s=place), chosen).fetchall())
+            rows = len(conn.execute(sql.SQL(text).format(s=schema_name), chosen).fetchall())
             if run:
                 taken.append((time.perf_counter() - begun) * 1000)
         p95 = statistics.quantiles(taken, n=20)[-1]
@@ -173,8 +173,8 @@ def ask(conn: psycopg.Connection, schema: str, runs: int) -> None:
     print(f"\n{len(QUESTIONS) - slow} of {len(QUESTIONS)} questions answered within {TARGET_MS} ms (95th percentile)")
 
 
-def _column(conn: psycopg.Connection, place: sql.Identifier, text: str) -> list[Any]:
-    return [value for (value,) in conn.execute(sql.SQL(text).format(s=place)).fetchall()]
+def _column(conn: psycopg.Connection, schema_name: sql.Identifier, text: str) -> list[Any]:
+    return [value for (value,) in conn.execute(sql.SQL(text).format(s=schema_name)).fetchall()]
 
 
 if __name__ == "__main__":

@@ -162,8 +162,8 @@ class World:
 
     def _people(self, sender: str) -> str:
         """A FROM item: numbers i of the sender's people."""
-        place, count = self.senders.index(sender), len(self.senders)
-        return f"generate_series({place}, {self.members - 1}, {count}) AS person (i)"
+        sender_number, count = self.senders.index(sender), len(self.senders)
+        return f"generate_series({sender_number}, {self.members - 1}, {count}) AS person (i)"
 
     @staticmethod
     def _county(sender: str, seed: str) -> str:
@@ -231,8 +231,8 @@ class World:
 
     def _services(self, sender: str, index: int) -> str:
         """4 % are of the month before, 3 % are cancelled."""
-        place, count = self.senders.index(sender), len(self.senders)
-        seed = f"(n + {index} * 1000003 + {place} * 7919)"
+        sender_number, count = self.senders.index(sender), len(self.senders)
+        seed = f"(n + {index} * 1000003 + {sender_number} * 7919)"
         types = "ARRAY['11', '12', '21', '22', '23', '31', '41', '51', '51', '51', '61', '62']"
         return f"""
             SELECT n AS line_number, CASE WHEN {dice(seed, 71, 5)} > 0 THEN md5('person ' || i)::uuid END AS person_key,
@@ -245,27 +245,27 @@ class World:
                 {self._county(sender, "i")} AS admdvs, 1 AS persons, {dice(seed, 75, 2000)} AS amount,
                 CASE WHEN {dice(seed, 76, 33)} = 0 THEN '0' ELSE '1' END AS status
             FROM (
-                SELECT n, {dice(seed, 77, self.members // count)} * {count} + {place} AS i
+                SELECT n, {dice(seed, 77, self.members // count)} * {count} + {sender_number} AS i
                 FROM generate_series(1, {self.settlements_a_delivery // 2}) AS record (n)
             ) AS served
         """
 
     def _spells(self, sender: str, index: int, every: int) -> str:
         """Nine of ten people are employed at a unit of the sender; at its turn a spell ended the month before."""
-        place, count = self.senders.index(sender), len(self.senders)
+        sender_number, count = self.senders.index(sender), len(self.senders)
         return f"""
             SELECT i AS line_number, {self._PERSON}, 'S' || i AS spell_id,
                 CASE WHEN {dice("i", 81, 10)} > 0 THEN '1' ELSE '3' END AS employment_form,
                 'E{sender}' || (1 + {dice("i", 10, self.organisations)}) AS employer_uscc,
                 {self._county(sender, "i")} AS admdvs, date '2015-01-01' + {dice("i", 82, 3000)}::integer AS started_on,
                 CASE WHEN {every} > 1 THEN date '{add_months(FIRST_MONTH, index)}' END AS ended_on
-            FROM generate_series({place}, {self.members - 1}, {count * every}) AS person (i)
+            FROM generate_series({sender_number}, {self.members - 1}, {count * every}) AS person (i)
         """
 
     def _contributions(self, sender: str, index: int) -> str:
         """Five kinds a person, and 3 % of another month; 2 % were refunded."""
-        place, count = self.senders.index(sender), len(self.senders)
-        seed = f"(n + {index} * 1000003 + {place} * 7919)"
+        sender_number, count = self.senders.index(sender), len(self.senders)
+        seed = f"(n + {index} * 1000003 + {sender_number} * 7919)"
         return f"""
             SELECT n AS line_number, {self._PERSON}, 'C{index}-' || n AS payment_id,
                 (ARRAY['110', '210', '410', '510', '900'])[1 + n % 5] AS insurance_kind,
@@ -276,7 +276,7 @@ class World:
                 1280::numeric(16, 2) AS unit_amount, 640::numeric(16, 2) AS person_amount,
                 CASE WHEN {dice(seed, 84, 50)} = 0 THEN '3' ELSE '1' END AS status
             FROM (
-                SELECT n, (n / 5) % ({self.members} / {count}) * {count} + {place} AS i
+                SELECT n, (n / 5) % ({self.members} / {count}) * {count} + {sender_number} AS i
                 FROM generate_series(1, {self.settlements_a_delivery}) AS payment (n)
             ) AS paid
         """
@@ -319,43 +319,7 @@ class World:
 
     def _settlements(self, sender: str, index: int) -> str:
         """2 % reverse one of the month before (its settlement of the same number), 1 % are invalid, 2 % off-site."""
-        place, count = self.senders.index(sender), len(self.senders)
-        people = self.members // count
-        seed = f"(n + {index} * 1000003 + {place} * 7919)"
-        earlier = f"(n + {index - 1} * 1000003 + {place} * 7919)"
-
-        def row(seed: str, at: int) -> str:
-            fee = f"(20 + {dice(seed, 61, 300000)} * {dice(seed, 62, 100)} / 4000.0)::numeric(16, 2)"
-            # the person and the amounts are those of the month `at`, so that a reversal fits its original
-            return f"""
-                md5('person ' || ({place} + {count} * {dice(seed, 63, people)}))::uuid AS person_key,
-                'P' || ({place} + {count} * {dice(seed, 63, people)}) AS psn_no,
-                'S{sender}-{at}-' || n AS this_id, {fee} AS fee,
-                (ARRAY['11', '11', '11', '14', '21', '41', '51', '9107'])[1 + {dice(seed, 64, 8)}] AS med_type,
-                {self._county(sender, seed)} AS insu_admdvs,
-                'H{sender}' || lpad({dice(seed, 65, 300)}::text, 5, '0') AS place
-            """
-
-        def wanted(source: str, identifier: str, original: str, sign: str, at: str, refund: str) -> str:
-            return f"""
-                SELECT n, person_key, psn_no, {identifier} AS setl_id, {original} AS init_setl_id, insu_admdvs, place,
-                    med_type, {sign}fee AS fee, {sign}round(fee * 0.6, 2) AS fund, {at} AS setl_time, {refund} AS refund
-                FROM ({source}) AS made
-            """
-
-        moment = (
-            f"({self._day(index, seed, 66)} + time '08:00' + {dice(seed, 67, 30000)} * interval '1 second')::timestamp"
-        )
-        numbers = f"generate_series(1, {self.settlements_a_delivery}) AS settlement (n)"
-        fresh = f"SELECT n, {moment} AS at, {row(seed, index)} FROM {numbers}"
-        if index > 0:
-            fresh += f" WHERE {dice('n', 68, 50)} <> 0"
-        parts = [wanted(fresh, "this_id", "NULL::text", "", "at", "'0'")]
-        if index > 0:
-            reversed_ones = (
-                f"SELECT n, {moment} AS at, {row(earlier, index - 1)} FROM {numbers} WHERE {dice('n', 68, 50)} = 0"
-            )
-            parts.append(wanted(reversed_ones, "this_id || '-R'", "this_id", "-", "at", "'1'"))
+        parts = [self._originals(sender, index), *([self._reversals(sender, index)] if index > 0 else [])]
         return f"""
             SELECT row_number() OVER () AS line_number, person_key, '1' AS person_sex,
                 1980::smallint AS person_birth_year, setl_id, init_setl_id, psn_no,
@@ -368,6 +332,44 @@ class World:
                 fee AS medfee_sumamt, round(fee * 0.05, 2) AS fulamt_ownpay_amt, 0::numeric(16, 2) AS overlmt_selfpay,
                 fund AS fund_pay_sumamt, fee - fund AS psn_pay
             FROM ({" UNION ALL ".join(parts)}) AS settled
+        """
+
+    def _originals(self, sender: str, index: int) -> str:
+        """Settlements of a month; where another month precedes it, those whose place a reversal takes are left out."""
+        drawn = self._drawn_settlements(sender, index, of_month=index)
+        return f"""
+            SELECT n, person_key, psn_no, this_id AS setl_id, NULL::text AS init_setl_id, insu_admdvs, place, med_type,
+                fee, round(fee * 0.6, 2) AS fund, at AS setl_time, '0' AS refund
+            FROM ({drawn}) AS original {f"WHERE {dice('n', 68, 50)} <> 0" if index > 0 else ""}
+        """
+
+    def _reversals(self, sender: str, index: int) -> str:
+        """Settlements of a month that reverse those with the same number of the month before."""
+        drawn = self._drawn_settlements(sender, index, of_month=index - 1)
+        return f"""
+            SELECT n, person_key, psn_no, this_id || '-R' AS setl_id, this_id AS init_setl_id, insu_admdvs, place,
+                med_type, -fee AS fee, -round(fee * 0.6, 2) AS fund, at AS setl_time, '1' AS refund
+            FROM ({drawn}) AS reversal WHERE {dice("n", 68, 50)} = 0
+        """
+
+    def _drawn_settlements(self, sender: str, index: int, *, of_month: int) -> str:
+        """Settlements at times of the month ``index``, with the persons and amounts of ``of_month``."""
+        sender_number, count = self.senders.index(sender), len(self.senders)
+        people = self.members // count
+        seed = f"(n + {of_month} * 1000003 + {sender_number} * 7919)"
+        time_seed = f"(n + {index} * 1000003 + {sender_number} * 7919)"
+        return f"""
+            SELECT n,
+                ({self._day(index, time_seed, 66)} + time '08:00' + {dice(time_seed, 67, 30000)} * interval '1 second'
+                )::timestamp AS at,
+                md5('person ' || ({sender_number} + {count} * {dice(seed, 63, people)}))::uuid AS person_key,
+                'P' || ({sender_number} + {count} * {dice(seed, 63, people)}) AS psn_no,
+                'S{sender}-{of_month}-' || n AS this_id,
+                (20 + {dice(seed, 61, 300000)} * {dice(seed, 62, 100)} / 4000.0)::numeric(16, 2) AS fee,
+                (ARRAY['11', '11', '11', '14', '21', '41', '51', '9107'])[1 + {dice(seed, 64, 8)}] AS med_type,
+                {self._county(sender, seed)} AS insu_admdvs,
+                'H{sender}' || lpad({dice(seed, 65, 300)}::text, 5, '0') AS place
+            FROM generate_series(1, {self.settlements_a_delivery}) AS settlement (n)
         """
 
     # -- landing ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,70 @@ from warehouse.orchestration.deadlines import deadline
 MAX_WAIT_FOR_LOADS = timedelta(minutes=5)
 
 
+@task.sensor(mode="poke", poke_interval=2, timeout=2 * MAX_WAIT_FOR_LOADS.total_seconds())
+def plan(*, params: dict[str, Any] | None = None) -> PokeReturnValue:
+    """Wait for running loads, then freeze the ledger: which build, with which deliveries."""
+    from airflow.sdk import timezone
+
+    from warehouse import operations
+
+    month = (params or {}).get("month")
+    if month:
+        operations.parse_month(month)  # before the wait for loads
+    instance = get_current_context()["ti"]
+    loading = timezone.utcnow() - instance.start_date < MAX_WAIT_FOR_LOADS and any(
+        instance.get_dr_count(dag_id=f"load_{source}", states=["queued", "running"]) for source in SOURCES
+    )
+    if loading and operations.pending(Settings()):
+        return PokeReturnValue(is_done=False)
+    planned = operations.plan_build(Settings(), month)
+    if planned is None:
+        raise AirflowSkipException("Nothing is new since the last publication")
+    return PokeReturnValue(is_done=True, xcom_value=planned)
+
+
+@task(execution_timeout=timedelta(hours=4), retries=1)
+def run_dbt(planned: dict[str, Any]) -> str:
+    """One dbt build: every model, then its tests; returns what was built."""
+    from warehouse import operations
+
+    instance = get_current_context()["ti"]
+    models = model_tasks.read_models(dbt.manifest(Settings()))
+    with model_tasks.ModelStatus(
+        models, lambda status: instance.xcom_push(key=model_tasks.STATUS_KEY, value=status)
+    ) as model_status:
+        operations.run_dbt(Settings(), planned, on_result=model_status.record)
+    return f"{len(models)} models in {planned['build']}, {len(planned['deliveries'])} deliveries count in them"
+
+
+@task
+def audit(planned: dict[str, Any]) -> str:
+    """Great Expectations on the figures of the build; a critical failure ends the run."""
+    from warehouse import operations
+
+    operations.audit(Settings(), planned)
+    return f"{planned['build']} may be published"
+
+
+@task
+def publish(planned: dict[str, Any]) -> str:
+    """Move all stable views to the build in one transaction; returns what is published."""
+    from warehouse import operations
+
+    moved = operations.publish(Settings(), planned)
+    rows = sum(moved.row_counts.values())
+    return f"{planned['build']} is published: {len(moved.row_counts)} relations, {rows} rows"
+
+
+@task(trigger_rule="none_failed")
+def refresh_docs() -> str:
+    """Write the portal and dbt's pages: where nothing is new to build, deliveries may have been refused."""
+    from warehouse.documentation import pages
+
+    pages.refresh(Settings())
+    return str(pages.folder(Settings()))
+
+
 @dag(
     # The event bears the partition key of the run that decided: a schedule without partitions would not see it.
     schedule=PartitionedAssetTimetable(assets=BUILD_DUE, default_partition_mapper=FixedKeyMapper("all")),
@@ -60,66 +124,6 @@ MAX_WAIT_FOR_LOADS = timedelta(minutes=5)
 )
 def build_warehouse() -> None:
     """Plan, one dbt build, audit, publish, document."""
-
-    @task.sensor(mode="poke", poke_interval=2, timeout=2 * MAX_WAIT_FOR_LOADS.total_seconds())
-    def plan(*, params: dict[str, Any] | None = None) -> PokeReturnValue:
-        """Wait for running loads, then freeze the ledger: which build, with which deliveries."""
-        from airflow.sdk import timezone
-
-        from warehouse import operations
-
-        month = (params or {}).get("month")
-        if month:
-            operations.parse_month(month)  # before the wait for loads
-        instance = get_current_context()["ti"]
-        loading = timezone.utcnow() - instance.start_date < MAX_WAIT_FOR_LOADS and any(
-            instance.get_dr_count(dag_id=f"load_{source}", states=["queued", "running"]) for source in SOURCES
-        )
-        if loading and operations.pending(Settings()):
-            return PokeReturnValue(is_done=False)
-        planned = operations.plan_build(Settings(), month)
-        if planned is None:
-            raise AirflowSkipException("Nothing is new since the last publication")
-        return PokeReturnValue(is_done=True, xcom_value=planned)
-
-    @task(execution_timeout=timedelta(hours=4), retries=1)
-    def run_dbt(planned: dict[str, Any]) -> str:
-        """One dbt build: every model, then its tests; returns what was built."""
-        from warehouse import operations
-
-        instance = get_current_context()["ti"]
-        models = model_tasks.read_models(dbt.manifest(Settings()))
-        with model_tasks.ModelStatus(
-            models, lambda status: instance.xcom_push(key=model_tasks.STATUS_KEY, value=status)
-        ) as model_status:
-            operations.run_dbt(Settings(), planned, on_result=model_status.record)
-        return f"{len(models)} models in {planned['build']}, {len(planned['deliveries'])} deliveries count in them"
-
-    @task
-    def audit(planned: dict[str, Any]) -> str:
-        """Great Expectations on the figures of the build; a critical failure ends the run."""
-        from warehouse import operations
-
-        operations.audit(Settings(), planned)
-        return f"{planned['build']} may be published"
-
-    @task
-    def publish(planned: dict[str, Any]) -> str:
-        """Move all stable views to the build in one transaction; returns what is published."""
-        from warehouse import operations
-
-        moved = operations.publish(Settings(), planned)
-        rows = sum(moved.row_counts.values())
-        return f"{planned['build']} is published: {len(moved.row_counts)} relations, {rows} rows"
-
-    @task(trigger_rule="none_failed")
-    def refresh_docs() -> str:
-        """Write the portal and dbt's pages: where nothing is new to build, deliveries may have been refused."""
-        from warehouse.documentation import pages
-
-        pages.refresh(Settings())
-        return str(pages.folder(Settings()))
-
     planned = plan()
     run_dbt(planned) >> audit(planned) >> publish(planned) >> refresh_docs()
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from ingest import shown
 from ingest.errors import NotDecided, WarehouseError
 
 #: Classes of SQLSTATE for a lost connection or a server that shuts down: no package can be processed then.
@@ -59,8 +60,8 @@ def stopped_in_order() -> Iterator[None]:
         yield
         return
 
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
-    handled = {one: handler for one, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handled = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     left, raised_at = threading.Event(), [-math.inf]
 
     def repeat(number: int) -> None:
@@ -76,14 +77,14 @@ def stopped_in_order() -> Iterator[None]:
             threading.Thread(target=repeat, args=(number,), daemon=True).start()
         raise Stopped(number)
 
-    for one in handled:
-        signal.signal(one, stop)
+    for number in handled:
+        signal.signal(number, stop)
     try:
         yield
     finally:
         left.set()
-        for one, handler in handled.items():
-            signal.signal(one, handler)
+        for number, handler in handled.items():
+            signal.signal(number, handler)
 
 
 def is_panic(error: BaseException) -> bool:
@@ -126,7 +127,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror + (f" ({error.filename})" if error.filename else "")
+        return error.strerror + (f" ({shown.file(os.fsdecode(error.filename))})" if error.filename else "")
     kind = type(error).__name__
     if isinstance(error, psycopg.Error):
         return f"the database did not take it ({kind}, SQLSTATE {error.sqlstate})"

@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import polars as pl
 import psycopg
 import pyarrow as pa
 
-from ingest.contracts.model import Contracts, Feed
+from ingest.contracts.model import Contracts, Feed, Kind
 from ingest.delivery import integrity
 from ingest.delivery.inbox import Inbox
 from ingest.delivery.integrity import Checked, CheckRefused
@@ -32,12 +32,15 @@ from ingest.landing.pg_copy import CopySession
 from ingest.landing.staging_tables import StagingTable
 from ingest.ledger import ledger
 from ingest.ledger.ledger import Arrival, Identity
-from ingest.privacy.keyring import Keyring
+from ingest.privacy.keyring import REPLACED_PATTERN, Keyring
 from ingest.privacy.vault import VaultBatch
 from ingest.readers import Table, open_table
 from ingest.settings import Settings
 from ingest.staging import KeptText, Staging, with_text
 from ingest.validation.cleaning import Context
+
+#: Share of a column's values above which all of them are replaced, where those hold numbers of persons.
+REPLACED_SHARE = 0.01
 
 #: Called with the name of a step and its detail, as the ledger records them.
 OnStep = Callable[[str, dict[str, object]], None]
@@ -103,6 +106,8 @@ class StagedFile:
     unknown_columns: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     stopped: bool = False  # not read to its end, because the delivery cannot be accepted any more
+    replaced: Mapping[str, int] = field(default_factory=dict)  # values replaced by a hash, by column
+    replaced_columns: tuple[str, ...] = ()  # columns all of whose values were
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -124,7 +129,7 @@ class Staged:
     files: tuple[StagedFile, ...]
     tables: Mapping[str, StagingTable]
     vault: VaultBatch
-    kept: KeptText
+    kept_text: KeptText
 
     def of_feed(self, name: str) -> list[StagedFile]:
         """The files of a feed."""
@@ -201,7 +206,7 @@ def _check(run: DeliveryRun, package: Fetched, workdir: Path) -> Checked | None:
             _refuse(run, findings)
             return None
         manifest = checked.manifest
-        ledger.identify(run.conn, run.id, _identity_of_manifest(manifest), checked.content_hash, manifest.raw)
+        ledger.identify(run.conn, run.id, _identity_of_manifest(manifest), checked.content_hash, manifest.to_ledger())
         owner = ledger.name_owner(run.conn, manifest.name, excluding=run.id)
         if owner is not None and owner.content_hash == checked.content_hash:
             _decide(run, "duplicate", [], {"of": owner.arrival_id})
@@ -238,7 +243,7 @@ def _identity_of_manifest(manifest: Manifest) -> Identity:
         mode=manifest.mode,
         created=manifest.created,
         created_date=manifest.created_date,
-        contract_version=manifest.contract_version,
+        contract_version=manifest.shown_version,
     )
 
 
@@ -256,7 +261,7 @@ def _stage(run: DeliveryRun, checked: Checked) -> Staged | None:
             files = (*staged.files[:number], _read_file(run, checked, staged, file), *staged.files[number + 1 :])
             staged = replace(staged, files=files)
         if not any(file.stopped for file in staged.files):
-            staged = _reject_duplicates(run, checked, staged)
+            staged = _replace_key_columns(run, _reject_duplicates(run, checked, staged))
         findings = [finding for file in staged.files for finding in file.findings] + _count_findings(staged)
         if findings:
             _refuse(run, findings, staged)
@@ -281,13 +286,13 @@ def _create_tables(run: DeliveryRun, checked: Checked) -> Staged:
             tables[feed.name].create()
     vault = VaultBatch(run.conn, run.keyring, run.id)
     vault.create()
-    kept = KeptText(run.keyring, run.settings.kept_rejected_rows, run.settings.kept_rejected_bytes)
-    return Staged(checked.manifest, tuple(files), tables, vault, kept)
+    kept_text = KeptText(run.keyring, run.settings.kept_rejected_rows, run.settings.kept_rejected_bytes)
+    return Staged(checked.manifest, tuple(files), tables, vault, kept_text)
 
 
 def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedFile) -> StagedFile:
     """Read and check a file while earlier batches of it are copied; returns it with its counts or findings."""
-    number, path, stopped = file.resource.index, file.resource.path, False
+    number, path, stopped = file.resource.index, file.resource.shown_path, False
     staging_table = staged.tables[file.feed.name]
     context = Context(
         checked.manifest.created_date, file.resource.amount_unit, sheet=file.resource.format in ("xlsx", "xls")
@@ -297,7 +302,7 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
             table = _open(run, checked, file)
             staging_table.begin_file(number, table.columns)
             rows = Staging(
-                *(table, staging_table, staged.vault, staged.kept, context, number, path),
+                *(table, staging_table, staged.vault, staged.kept_text, context, number, path),
                 fast_path=run.settings.fast_path,
             )
             with CopyThread(session.put) as copy_thread:
@@ -305,13 +310,13 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
                     copy_thread.put(*jobs)
                     if run.on_rows is not None:
                         run.on_rows(f"{run.arrival.name}/{path}", rows.read, file.resource.rows)
-                    if stopped := staged.kept.is_full and _is_beyond_tolerance(staged, file, rows.rejected, table):
+                    if stopped := staged.kept_text.is_full and _is_beyond_tolerance(staged, file, rows.rejected, table):
                         break
         except DeliveryRefused as refused:
             session.finish()
             staging_table.delete_file(number)
             ledger.delete_row_warnings(run.conn, run.id, number)
-            return replace(file, findings=tuple(refused.findings))
+            return replace(file, findings=tuple(replace(finding, path=path) for finding in refused.findings))
     return replace(
         file,
         read=rows.read,
@@ -320,6 +325,7 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
         unknown_columns=table.unknown_columns,
         header=table.header.cells,
         stopped=stopped,
+        replaced=dict(rows.replaced),
     )
 
 
@@ -345,8 +351,39 @@ def _reject_duplicates(run: DeliveryRun, checked: Checked, staged: Staged) -> St
     for name in duplicates:
         staged.tables[name].delete_duplicates()
     if duplicates:
-        staged.vault.keep_only_landed([table.rows for table in staged.tables.values() if table.feed.has_person])
+        staged.vault.keep_only_landed(
+            [table.rows for table in staged.tables.values() if table.feed.has_person],
+            [table.rows for table in staged.tables.values()],
+        )
     return replace(staged, files=files)
+
+
+def _replace_key_columns(run: DeliveryRun, staged: Staged) -> Staged:
+    """Replace all values of the columns of numbers that a sender fills with identity numbers.
+
+    These are columns in which more than ``REPLACED_SHARE`` of the delivery's values were replaced, and those of which
+    that was so in an accepted delivery of the sender before: otherwise a foreigner's number would land as it is, and a
+    small delivery would not join a large one.
+    """
+    source, sender = staged.manifest.source, staged.manifest.sender
+    known = ledger.replaced_columns(run.conn, source, sender)
+    files = list(staged.files)
+    for name, table in staged.tables.items():
+        of_feed = staged.of_feed(name)
+        read = sum(file.read for file in of_feed)
+        counts = sum((Counter(file.replaced) for file in of_feed), Counter[str]())
+        columns = tuple(
+            column.name
+            for column in table.feed.landed
+            if column.kind is Kind.IDENTIFIER
+            and column.takes_any_text
+            and not column.has_form
+            and (column.name in known or counts[column.name] > max(1, REPLACED_SHARE * read))
+        )
+        for column in columns:
+            table.replace_values(column, REPLACED_PATTERN, run.keyring.replaced)
+        files = [replace(file, replaced_columns=columns) if file.feed.name == name else file for file in files]
+    return replace(staged, files=tuple(files))
 
 
 def _reject_lines(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedFile, lines: pl.DataFrame) -> int:
@@ -358,7 +395,7 @@ def _reject_lines(run: DeliveryRun, checked: Checked, staged: Staged, file: Stag
     for raw in (batch.to_raw() for batch in _open(run, checked, file).batches()):
         here = pl.DataFrame({"line_number": raw.line}).with_row_index().join(lines, on="line_number")
         rows = ((row, line, [reason], *no_content) for row, line, reason in here.iter_rows())
-        table.rejected_rows(with_text(raw, rows, staged.kept)).run(run.conn)
+        table.rejected_rows(with_text(raw, rows, staged.kept_text)).run(run.conn)
         rejected += here.height
     return rejected
 
@@ -370,7 +407,7 @@ def _open(run: DeliveryRun, checked: Checked, file: StagedFile) -> Table:
 def _count_findings(staged: Staged) -> list[Finding]:
     """Findings about the numbers of rows; there are none for files and feeds that could not be read."""
     findings = [
-        Finding(DeliveryCode.ROWS, f"{file.resource.rows} rows announced, {file.read} found", file.resource.path)
+        Finding(DeliveryCode.ROWS, f"{file.resource.rows} rows announced, {file.read} found", file.resource.shown_path)
         for file in staged.files
         if not (file.failed or file.stopped) and file.resource.rows not in (None, file.read)
     ]
@@ -433,6 +470,8 @@ def _accept(run: DeliveryRun, staged: Staged) -> None:
         for name, rows in sorted(staged.rows_loaded().items()):
             if rows:
                 staged.tables[name].attach()
+        replaced = {column for file in staged.files for column in file.replaced_columns}
+        ledger.record_replaced_columns(run.conn, run.id, staged.manifest.source, staged.manifest.sender, replaced)
         _decide(run, "accepted", [], staged.totals(), staged)
 
 
@@ -463,10 +502,10 @@ def _decide(
     with run.conn.transaction():
         if staged is not None:
             _record_files(run, staged.files)
-            paths = {file.resource.index: file.resource.path for file in staged.files}
+            paths = {file.resource.index: file.resource.shown_path for file in staged.files}
             for table in staged.tables.values():
                 table.rejections_to_ledger(paths)
-            if staged.kept.is_full:
+            if staged.kept_text.is_full:
                 reasons = Counter[str]()
                 for table in staged.tables.values():
                     reasons.update(table.rejections_without_text())
@@ -483,7 +522,7 @@ def _record_files(run: DeliveryRun, files: Iterable[StagedFile]) -> None:
                 run.conn,
                 run.id,
                 file.resource.index,
-                file.resource.path,
+                file.resource.shown_path,
                 file.feed.name,
                 read=file.read,
                 rejected=file.rejected,
@@ -491,6 +530,7 @@ def _record_files(run: DeliveryRun, files: Iterable[StagedFile]) -> None:
                 size=file.size,
                 sha256=file.sha256,
                 unknown_columns=file.unknown_columns,
+                replaced_columns=file.replaced_columns,
                 header=file.header,
             )
 

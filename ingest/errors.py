@@ -65,6 +65,9 @@ class RowCode(StrEnum):
     SOFT_SUM = "W_SUM"
     UNKNOWN_COLUMN = "W_UNKNOWN_COLUMN"
     CODE_LOCAL = "W_CODE_LOCAL"
+    FREE_TEXT = "W_FREE_TEXT"
+    IDENTIFIER = "W_IDENTIFIER"
+    IDENTIFIER_COLUMN = "W_IDENTIFIER_COLUMN"
 
 
 class WarehouseError(Exception):

@@ -1,5 +1,6 @@
 """The rows of one file on their way from its reader to COPY."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -81,6 +82,7 @@ class Staging:
 
     Attributes:
         read, rejected: Rows so far.
+        replaced: Values so far that were replaced by a hash, by column.
     """
 
     def __init__(
@@ -88,20 +90,21 @@ class Staging:
         table: Table,
         staging_table: StagingTable,
         vault: VaultBatch,
-        kept: KeptText,
+        kept_text: KeptText,
         context: Context,
         number: int,
         path: str,
         *,
         fast_path: bool = True,
     ) -> None:
-        """``number`` and ``path``: of the file in its delivery, which has the texts ``kept``.
+        """``number`` and ``path``: of the file in its delivery, which has the texts ``kept_text``.
 
         Without ``fast_path`` every row is checked in full.
         """
         self.read = self.rejected = 0
+        self.replaced = Counter[str]()
         self._table, self._staging_table, self._vault, self._context = table, staging_table, vault, context
-        self._number, self._path, self._kept = number, path, kept
+        self._number, self._path, self._kept_text = number, path, kept_text
         self._feed, self._keyring = staging_table.feed, vault.keyring
         self._fast_path_enabled = fast_path
         self._keys = [column.name for column in self._feed.keys]
@@ -163,15 +166,17 @@ class Staging:
         checked = rules.check(raw, self._feed, self._context, self._keyring)
         rejected = checked.rejected.select("row", "line_number", "reasons", "content_hash", *self._keys)
         no_content = [None] * (1 + len(self._keys))
-        ragged = [(line, [RowCode.COLUMNS], self._kept.take(text), *no_content) for line, text in raw.ragged]
+        ragged = [(line, [RowCode.COLUMNS], self._kept_text.take(text), *no_content) for line, text in raw.ragged]
         self.read += len(raw.line) + len(ragged)
         self.rejected += rejected.height + len(ragged)
+        self.replaced.update(checked.replaced)
         copies = [
             *self._with_persons_and_warnings(
                 self._staging_table.accepted_rows(checked.good.drop(self._absent)), checked.persons, checked.warnings
             ),
-            self._staging_table.rejected_rows(with_text(raw, rejected.iter_rows(), self._kept)),
+            self._staging_table.rejected_rows(with_text(raw, rejected.iter_rows(), self._kept_text)),
             self._staging_table.rejected_rows(ragged),
+            self._vault.encrypted_texts(self._feed, self._number, checked.texts),
         ]
         return copies, [part.select("line_number", *self._keys) for part in (checked.good, checked.rejected)]
 
@@ -185,11 +190,11 @@ class Staging:
         ]
 
 
-def with_text(raw: RawBatch, rejected: Iterable[tuple[Any, ...]], kept: KeptText) -> list[tuple[Any, ...]]:
+def with_text(raw: RawBatch, rejected: Iterable[tuple[Any, ...]], kept_text: KeptText) -> list[tuple[Any, ...]]:
     """Add the text, where it is kept, to rejected rows of a batch, given as index, line, reasons, hash and keys."""
     rows = list(rejected)
-    texts = [""] * len(rows) if kept.is_full else raw.raw([row for row, *_ in rows])
+    texts = [""] * len(rows) if kept_text.is_full else raw.raw([row for row, *_ in rows])
     return [
-        (line, reasons, kept.take(text), *content)
+        (line, reasons, kept_text.take(text), *content)
         for (_, line, reasons, *content), text in zip(rows, texts, strict=True)
     ]

@@ -202,65 +202,82 @@ _PYTHON_CHANGES: dict[type, str] = {
 
 def python_places(path: str, text: str, claimed_by: tuple[str, ...]) -> Iterator[Mutation]:
     """Places of a module; types, docstrings and messages are none."""
-    tree = ast.parse(text)
-    starts = [0]
-    for line in text.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line.encode()))
-    data = text.encode()
+    return PythonPlaces(path, text, claimed_by).within(ast.parse(text))
 
-    def offset(line: int, column: int) -> int:
-        return len(data[: starts[line - 1] + column].decode())
 
-    def place(start: int, end: int, new: str) -> Mutation:
-        return Mutation(path, text.count("\n", 0, start) + 1, start, end, text[start:end], new, claimed_by)
+class PythonPlaces:
+    """Finds the places of a module that can be changed."""
 
-    def between(left: ast.expr, right: ast.expr, operator: ast.AST) -> Iterator[Mutation]:
-        start = offset(left.end_lineno or 0, left.end_col_offset or 0)
-        end = offset(right.lineno, right.col_offset)
-        if (new := _PYTHON_CHANGES.get(type(operator))) and (
-            found := re.search(r"(?:not in|is not|and|or|in|is|[-<>=!*+%&|/]+)", text[start:end])
-        ):
-            yield place(start + found.start(), start + found.end(), new)
+    def __init__(self, path: str, text: str, claimed_by: tuple[str, ...]) -> None:
+        self.path, self.text, self.claimed_by = path, text, claimed_by
+        self.data = text.encode()
+        self.line_starts = [0]
+        for line in text.splitlines(keepends=True):
+            self.line_starts.append(self.line_starts[-1] + len(line.encode()))
 
-    def look(node: ast.AST) -> Iterator[Mutation]:
+    def within(self, node: ast.AST) -> Iterator[Mutation]:
+        """Places of a node and of those below it."""
         match node:
             case ast.Expr(value=ast.Constant()) | ast.JoinedStr() | ast.Raise() | ast.ImportFrom():
                 return
             case ast.Assign(targets=[ast.Name(id="__all__")]):
                 return
-            case ast.Compare(left=left, ops=ops, comparators=others):
-                for before, operator, after in zip([left, *others], ops, others, strict=False):
-                    yield from between(before, after, operator)
-            case ast.BoolOp(op=operator, values=values):
-                for before, after in itertools.pairwise(values):
-                    yield from between(before, after, operator)
-            case (
-                ast.BinOp(left=before, op=operator, right=after)
-                | ast.AugAssign(target=before, op=operator, value=after)
-            ):
-                yield from (
-                    one if isinstance(node, ast.BinOp) else place(one.start, one.end, one.new + "=")
-                    for one in between(before, after, operator)
-                )
-            case ast.Constant(value=value):
-                start = offset(node.lineno, node.col_offset)
-                end = offset(node.end_lineno or 0, node.end_col_offset or 0)
-                if isinstance(value, bool):
-                    yield place(start, end, str(not value))
-                elif isinstance(value, int):
-                    yield place(start, end, str(value + 1))
-                elif isinstance(value, str | bytes) and text[end - 1] in "'\"" and "\n" not in text[start:end]:
-                    yield place(start, end, text[start : end - 1] + "~" + text[end - 1])
+        yield from self.of_node(node)
         for name, child in ast.iter_fields(node):
             if name in ("annotation", "returns", "decorator_list", "bases") or (
                 isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
             ):
                 continue
-            for one in child if isinstance(child, list) else [child]:
-                if isinstance(one, ast.AST):
-                    yield from look(one)
+            for below in child if isinstance(child, list) else [child]:
+                if isinstance(below, ast.AST):
+                    yield from self.within(below)
 
-    yield from look(tree)
+    def of_node(self, node: ast.AST) -> Iterator[Mutation]:
+        """Places of a node alone: its operators, or its value."""
+        match node:
+            case ast.Compare(left=left, ops=ops, comparators=others):
+                for before, operator, after in zip([left, *others], ops, others, strict=False):
+                    yield from self.between(before, after, operator)
+            case ast.BoolOp(op=operator, values=values):
+                for before, after in itertools.pairwise(values):
+                    yield from self.between(before, after, operator)
+            case ast.BinOp(left=before, op=operator, right=after):
+                yield from self.between(before, after, operator)
+            case ast.AugAssign(target=before, op=operator, value=after):
+                for found in self.between(before, after, operator):
+                    yield self.place(found.start, found.end, found.new + "=")
+            case ast.Constant(value=value):
+                yield from self.of_constant(node, value)
+
+    def of_constant(self, node: ast.Constant, value: object) -> Iterator[Mutation]:
+        """The place of a constant; none for a text over several lines."""
+        start = self.offset(node.lineno, node.col_offset)
+        end = self.offset(node.end_lineno or 0, node.end_col_offset or 0)
+        text = self.text
+        if isinstance(value, bool):
+            yield self.place(start, end, str(not value))
+        elif isinstance(value, int):
+            yield self.place(start, end, str(value + 1))
+        elif isinstance(value, str | bytes) and text[end - 1] in "'\"" and "\n" not in text[start:end]:
+            yield self.place(start, end, text[start : end - 1] + "~" + text[end - 1])
+
+    def between(self, left: ast.expr, right: ast.expr, operator: ast.AST) -> Iterator[Mutation]:
+        """The place of the operator between two expressions."""
+        start = self.offset(left.end_lineno or 0, left.end_col_offset or 0)
+        end = self.offset(right.lineno, right.col_offset)
+        if (new := _PYTHON_CHANGES.get(type(operator))) and (
+            found := re.search(r"(?:not in|is not|and|or|in|is|[-<>=!*+%&|/]+)", self.text[start:end])
+        ):
+            yield self.place(start + found.start(), start + found.end(), new)
+
+    def place(self, start: int, end: int, new: str) -> Mutation:
+        """A change of a slice of the text."""
+        line = self.text.count("\n", 0, start) + 1
+        return Mutation(self.path, line, start, end, self.text[start:end], new, self.claimed_by)
+
+    def offset(self, line: int, column: int) -> int:
+        """The offset in the text of a place that ``ast`` gives by line and byte."""
+        return len(self.data[: self.line_starts[line - 1] + column].decode())
 
 
 # --- dbt --------------------------------------------------------------------------------------------------------------

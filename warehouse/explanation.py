@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from pydantic import BaseModel
 
 from expectations.report import OBSERVED
-from ingest import code_texts
+from ingest import code_texts, shown
 from ingest.code_texts import Text
 from ingest.contracts import load as load_contracts
 from ingest.errors import CODES_WITHOUT_NAME, WarehouseError, first_in_words
@@ -135,7 +135,7 @@ def explain(conn: psycopg.Connection[Any], name: str) -> Explanation:
     Raises:
         WarehouseError: The ledger knows neither; the message names those that are spelled alike.
     """
-    found = conn.execute(_NUMBER, {"name": name}).fetchone()
+    found = conn.execute(_NUMBER, {"name": name, "location": shown.location(name)}).fetchone()
     if found is None:
         raise WarehouseError(unknown_delivery(conn, name))
     return explain_arrival(conn, found[0])
@@ -171,37 +171,37 @@ def explain_arrival(conn: psycopg.Connection[Any], arrival_id: int) -> Explanati
 
 def as_text(explanation: Explanation) -> str:
     """The explanation as lines of plain text, each sentence in both languages."""
-    one = explanation
-    told = [one.source, one.sender, one.period, one.mode]
+    header = [explanation.source, explanation.sender, explanation.period, explanation.mode]
     lines = [
-        f"{one.name}  {' '.join(value for value in told if value)}",
-        f"{one.status}: {_both(one.state)}",
+        f"{explanation.name}  {' '.join(value for value in header if value)}",
+        f"{explanation.status}: {_both(explanation.state)}",
     ]
-    if one.rows_read:
+    if explanation.rows_read:
         lines.append(
-            f"Rows 行数: {one.rows_read} read 读取, {one.rows_loaded} loaded 通过, {one.rows_rejected} rejected 剔除"
+            f"Rows 行数: {explanation.rows_read} read 读取, {explanation.rows_loaded} loaded 通过, "
+            f"{explanation.rows_rejected} rejected 剔除"
         )
-    if one.not_decided:
-        lines.append(f"Not decided because 未能处理: {one.not_decided}")
-    for reason in one.reasons:
+    if explanation.not_decided:
+        lines.append(f"Not decided because 未能处理: {explanation.not_decided}")
+    for reason in explanation.reasons:
         lines += ["", f"{reason.code}{f' [{reason.path}]' if reason.path else ''}: {reason.found}"]
         lines += [f"  {_both(reason.meaning)}", f"  -> {_both(reason.remedy)}"]
-    if one.expectations:
+    if explanation.expectations:
         lines += ["", "Expectations not met 未满足的校验:"]
-    for expectation in one.expectations:
+    for expectation in explanation.expectations:
         observed = ", ".join(f"{_both(OBSERVED[key])} {value}" for key, value in expectation.observed.items())
         lines += [f"  {expectation.severity} {expectation.suite}: {_both(expectation.allowed)}", f"    {observed}"]
-    if one.rows_not_kept:
-        lines += ["", f"{_both(_NOT_KEPT)} {one.rows_not_kept}"]
-    for title, found in (("Rejected rows 剔除的行", one.rejected), ("Warnings 警告", one.warnings)):
+    if explanation.rows_not_kept:
+        lines += ["", f"{_both(_NOT_KEPT)} {explanation.rows_not_kept}"]
+    for title, found in (("Rejected rows 剔除的行", explanation.rejected), ("Warnings 警告", explanation.warnings)):
         if found:
             lines += ["", f"{title}:"]
         for row in found:
             column = f" {row.column}" + (f" {row.column_label}" if row.column_label else "") if row.column else ""
-            place = f"{row.path}, line {row.line}" if row.line else row.path
-            lines += [f"  {row.rows} x {row.code}{column}, first 首见: {place}"]
+            location = f"{row.path}, line {row.line}" if row.line else row.path
+            lines += [f"  {row.rows} x {row.code}{column}, first 首见: {location}"]
             lines += [f"    {_both(row.meaning)} -> {_both(row.remedy)}"]
-    return "\n".join([*lines, "", f"Next 下一步: {_both(one.next_step)}"])
+    return "\n".join([*lines, "", f"Next 下一步: {_both(explanation.next_step)}"])
 
 
 def as_line(explanation: Explanation) -> str:
@@ -226,8 +226,8 @@ def unknown_delivery(conn: psycopg.Connection[Any], name: str) -> str:
 def _reason(text: str) -> Reason:
     found = _FINDING.fullmatch(text)
     code, path, message = (found["code"], found["path"], found["message"]) if found else (text, None, "")
-    told = code_texts.load()[code]
-    return Reason(code=code, path=path, found=message, meaning=told.meaning, remedy=told.remedy)
+    texts = code_texts.load()[code]
+    return Reason(code=code, path=path, found=message, meaning=texts.meaning, remedy=texts.remedy)
 
 
 def _failed(row: dict[str, Any]) -> FailedExpectation:
@@ -247,8 +247,8 @@ def _failed(row: dict[str, Any]) -> FailedExpectation:
 def _row_reason(source: str, row: dict[str, Any]) -> RowReason:
     code, _, column = row["reason"].partition(":")
     feed = load_contracts().feeds.get((source, row["feed"]))
-    labels = {one.name: one.label for one in feed.columns} if feed else {}
-    told = code_texts.load()[code]
+    labels = {column.name: column.label for column in feed.columns} if feed else {}
+    texts = code_texts.load()[code]
     return RowReason(
         code=code,
         column=column or None,
@@ -256,8 +256,8 @@ def _row_reason(source: str, row: dict[str, Any]) -> RowReason:
         rows=row["rows"],
         path=row["path"],
         line=row["line"],
-        meaning=told.meaning,
-        remedy=told.remedy,
+        meaning=texts.meaning,
+        remedy=texts.remedy,
     )
 
 
@@ -272,7 +272,7 @@ def _next_step(status: str, reasons: list[Reason], rows_rejected: int) -> Text:
 _NUMBER = """
 SELECT a.arrival_id FROM ops.arrival AS a
 LEFT JOIN ops.delivery AS d ON a.arrival_id = d.delivery_id
-WHERE a.name = %(name)s OR a.location = %(name)s
+WHERE a.name = %(name)s OR a.location = %(location)s
 ORDER BY a.name = %(name)s DESC, d.delivery_id IS NOT NULL DESC, a.arrival_id DESC
 LIMIT 1
 """

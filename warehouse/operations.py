@@ -337,7 +337,7 @@ def audit(settings: Settings, plan: BuildPlan) -> None:
     with sending.notifying_failure(settings, "audit", plan):
         failed = figures.audit(server.ensure_running(settings), plan["build"])
         if failed:
-            names = "; ".join(sorted({f"{one.suite}.{one.expectation}" for one in failed}))
+            names = "; ".join(sorted({f"{failure.suite}.{failure.expectation}" for failure in failed}))
             raise WarehouseError(
                 f"The audit of the figures failed, nothing is published: {names} (ops.validation_result)"
             )
@@ -553,7 +553,7 @@ def run(
             report.statuses = dict(
                 conn.execute(
                     "SELECT status, count(*) FROM ops.arrival WHERE arrival_id = ANY(%s) GROUP BY status",
-                    [[one.arrival_id for one in report.outcomes]],
+                    [[outcome.arrival_id for outcome in report.outcomes]],
                 ).fetchall()
             )
         sending.write_missing(settings)

@@ -71,6 +71,7 @@
         'insutype',
         'labour_contract_kind',
         'med_type',
+        'member_change_reason',
         'member_status',
         'naty',
         'new_form_type',
@@ -102,6 +103,18 @@
         'training_type',
         'vali_flag',
     ]) }}
+{% endmacro %}
+
+
+{# Columns whose texts do not land: the texts that have a code, and what lands for every other one. #}
+{% macro free_texts() %}
+    {{ return({
+        'membership_member.change_reason': {
+            'codes': ['10', '20', '30', '40', '50', '99'],
+            'texts': {'本人申请': '10', '本人申请退会': '10', '自愿退会': '10', '申请退会': '10', '下岗保留': '20', '保留会籍': '20', '下岗': '20', '转移': '30', '会籍转移': '30', '转会': '30', '工作调动': '30', '除名': '40', '开除会籍': '40', '死亡': '50', '去世': '50', '其他': '99', '其它': '99'},
+            'other': '99',
+        },
+    }) }}
 {% endmacro %}
 
 

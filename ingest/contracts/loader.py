@@ -14,7 +14,9 @@ from open_data_contract_standard.model import CustomProperty, DataQuality, OpenD
 from pydantic import ValidationError
 
 from ingest.contracts.model import (
+    CLASSIFICATIONS,
     DIRECT_IDENTIFIER,
+    FREE_TEXT,
     INTEGER_BITS,
     ROLE_KINDS,
     SOURCE_FILE,
@@ -204,6 +206,8 @@ def _column(item: SchemaProperty, code_lists: Mapping[str, CodeList]) -> Column:
         raise ValueError(f"{name}: no code list '{custom.code_list}'")
     if (custom.kind in {Kind.CODE, Kind.CERT_TYPE}) != (custom.code_list is not None):
         raise ValueError(f"{name}: a code has a code list, and nothing else has")
+    if item.classification not in CLASSIFICATIONS:
+        raise ValueError(f"{name}: its classification is none of {', '.join(CLASSIFICATIONS)}")
     return Column(
         name=name,
         label=item.businessName or name,
@@ -222,6 +226,7 @@ def _column(item: SchemaProperty, code_lists: Mapping[str, CodeList]) -> Column:
         may_lie_ahead=custom.may_lie_ahead,
         code_list=code_lists[custom.code_list] if custom.code_list else None,
         code_match=custom.code_match,
+        other_code=custom.other_code,
         strip_leading_zeros=custom.strip_leading_zeros,
         default_zero=custom.default_zero,
         role=custom.role,
@@ -230,7 +235,7 @@ def _column(item: SchemaProperty, code_lists: Mapping[str, CodeList]) -> Column:
         description=item.description or "",
         description_zh=custom.description_zh,
         sample=custom.sample,
-        classification=item.classification or "internal",
+        classification=item.classification,
     )
 
 
@@ -240,18 +245,18 @@ def _rules(quality: Iterable[DataQuality], columns: Mapping[str, Column]) -> dic
     for item in quality:
         if item.type != "custom" or item.engine != "warehouse":
             continue
-        what = f"rule {item.name}"
+        rule = f"rule {item.name}"
         given = item.implementation
         if not isinstance(given, dict):
-            raise TypeError(f"{what}: implementation must be an object")
+            raise TypeError(f"{rule}: implementation must be an object")
         if given.get("rule") not in RULES:
-            raise ValueError(f"{what}: '{given.get('rule')}' is no rule")
-        match validate(RULES[given["rule"]], given, what):
+            raise ValueError(f"{rule}: '{given.get('rule')}' is no rule")
+        match validate(RULES[given["rule"]], given, rule):
             case SumProperties() as custom:
                 left, right = _signed(custom.left), _signed(custom.right)
                 default = tuple(right) if custom.op == "<=" else ()
                 if item.severity not in {"error", "warning"}:
-                    raise ValueError(f"{what}: its severity is neither error nor warning")
+                    raise ValueError(f"{rule}: its severity is neither error nor warning")
                 sums.append(
                     SumRule(
                         name=item.name or "",
@@ -274,7 +279,7 @@ def _rules(quality: Iterable[DataQuality], columns: Mapping[str, Column]) -> dic
                 together.append(TogetherRule(columns=custom.columns))
                 used = set(custom.columns)
         if unknown := used - columns.keys():
-            raise ValueError(f"{what}: unknown {', '.join(sorted(unknown))}")
+            raise ValueError(f"{rule}: unknown {', '.join(sorted(unknown))}")
     return {"sums": tuple(sums), "orders": tuple(orders), "signs": tuple(signs), "together": tuple(together)}
 
 
@@ -295,6 +300,7 @@ def _verify(feed: Feed) -> None:
     if len(feed.by_name) != len(feed.columns):
         raise ValueError("a column name stands twice")
     _verify_persons(feed)
+    _verify_free_texts(feed)
     _verify_roles(feed)
     _verify_rules(feed)
 
@@ -306,10 +312,22 @@ def _verify_persons(feed: Feed) -> None:
             raise ValueError(f"{column.name} names a person: its classification is {DIRECT_IDENTIFIER}")
     numbers = [column for column in feed.columns if column.kind is Kind.CERTNO]
     types = [column for column in feed.columns if column.kind is Kind.CERT_TYPE]
-    if len(numbers) > 1 or [one.required for one in numbers] != [one.required for one in types]:
+    if len(numbers) > 1 or [column.required for column in numbers] != [column.required for column in types]:
         raise ValueError("an identity number comes alone and with its document type, both required or neither")
     if not numbers and any(column.personal for column in feed.columns):
         raise ValueError("a direct identifier goes to the vault by the person's key: it needs an identity number")
+
+
+def _verify_free_texts(feed: Feed) -> None:
+    for column in feed.columns:
+        listed = column.code_list.codes if column.code_list is not None else {}
+        free = column.code_match == "free"
+        if column.is_free_text != free:
+            raise ValueError(f"{column.name}: a {FREE_TEXT} is a code with codeMatch free, and nothing else is")
+        if free != (column.other_code is not None) or (free and column.other_code not in listed):
+            raise ValueError(f"{column.name}: otherCode is a code of the list, with codeMatch free only")
+        if free and column.key:
+            raise ValueError(f"{column.name}: a {FREE_TEXT} is no part of the key")
 
 
 def _verify_roles(feed: Feed) -> None:
@@ -349,8 +367,8 @@ def _yaml(path: Path) -> Any:
     return yaml.load(path.read_text("utf-8"), Loader=_YAML_LOADER)  # noqa: S506 - a safe loader
 
 
-def _custom(group: type[Group], properties: Iterable[CustomProperty] | None, what: str = "") -> Group:
-    return validate(group, {item.property or "": item.value for item in properties or []}, what)
+def _custom(group: type[Group], properties: Iterable[CustomProperty] | None, location: str = "") -> Group:
+    return validate(group, {item.property or "": item.value for item in properties or []}, location)
 
 
 def _signed(names: Iterable[str]) -> dict[str, int]:

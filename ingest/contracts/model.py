@@ -14,6 +14,12 @@ from ingest.errors import WarehouseError
 
 #: A column of this classification names a person: it goes to the vault and nowhere else.
 DIRECT_IDENTIFIER = "direct_identifier"
+#: A column of this classification holds what its sender likes to write: the text goes to the vault, a code lands.
+FREE_TEXT = "free_text"
+#: The classification that the code of a free text has.
+PERSONAL = "personal"
+#: All classifications of columns, from the least to the most protected.
+CLASSIFICATIONS = ("public", "internal", PERSONAL, "health", FREE_TEXT, DIRECT_IDENTIFIER)
 
 #: The file in a source's folder that says who sends it.
 SOURCE_FILE = "_source.yaml"
@@ -62,6 +68,8 @@ class Role(StrEnum):
     ORGANISATION = "organisation"
     EMPLOYER = "employer"
     EMPLOYER_NAME = "employer_name"
+    EMPLOYER_NATURE = "employer_nature"
+    ORGANISATION_NAME = "organisation_name"
 
 
 #: The kinds that a column of a role may have.
@@ -73,7 +81,17 @@ ROLE_KINDS: Mapping[Role, frozenset[Kind]] = {
     Role.ORGANISATION: frozenset({Kind.IDENTIFIER}),
     Role.EMPLOYER: frozenset({Kind.USCC}),
     Role.EMPLOYER_NAME: frozenset({Kind.NAME, Kind.TEXT}),
+    Role.EMPLOYER_NATURE: frozenset({Kind.CODE}),
+    Role.ORGANISATION_NAME: frozenset({Kind.NAME, Kind.TEXT}),
 }
+
+
+#: The kinds whose values land as they were written.
+_TEXTS = frozenset({Kind.TEXT, Kind.NAME, Kind.IDENTIFIER, Kind.USCC})
+
+
+#: The column of a code list that marks the codes of one-person businesses, whose name is that of a person.
+ONE_PERSON = "one_person"
 
 
 @dataclass(frozen=True)
@@ -115,7 +133,8 @@ class Column:
     maximum_year: bool = False  # the upper bound is the year of the delivery's created date
     may_lie_ahead: bool = False  # dates only: later than created is fine
     code_list: CodeList | None = None
-    code_match: str = "exact"  # exact | prefix (longer ones are local) | open | first_two
+    code_match: str = "exact"  # exact | prefix (longer ones are local) | open | first_two | free (see other_code)
+    other_code: str | None = None  # free only: what lands for a text that is not in the list
     strip_leading_zeros: bool = False
     default_zero: bool = False  # a missing column or value counts as 0
     role: Role | None = None
@@ -124,7 +143,29 @@ class Column:
     description: str = ""
     description_zh: str = ""
     sample: str | Mapping[str, float] | None = None  # synthetic values: their source, or weights of codes ("": none)
-    classification: str = "internal"  # public | internal | personal | health | direct_identifier
+    classification: str = "internal"  # one of CLASSIFICATIONS
+
+    @property
+    def is_free_text(self) -> bool:
+        """Whether what is delivered goes to the vault and only a code lands."""
+        return self.classification == FREE_TEXT
+
+    @property
+    def landed_classification(self) -> str:
+        """The classification of what lands of the column."""
+        return PERSONAL if self.is_free_text else self.classification
+
+    @property
+    def takes_any_text(self) -> bool:
+        """Whether a landed value is what the sender wrote, and not one of a list or of a type."""
+        if self.personal or self.is_free_text:
+            return False
+        return self.kind in _TEXTS or (self.kind is Kind.CODE and self.code_match != "exact")
+
+    @property
+    def has_form(self) -> bool:
+        """Whether every landed value matches the column's pattern."""
+        return self.pattern is not None and self.pattern_code != "W_CODE_LOCAL"
 
 
 @dataclass(frozen=True)

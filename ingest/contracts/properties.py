@@ -124,11 +124,18 @@ class ColumnProperties(Properties):
     code_list: str | None = Field(
         default=None, description="The list of a `code` or `cert_type`: `codes/<name>.csv`. 代码清单名称。"
     )
-    code_match: Literal["exact", "prefix", "first_two", "open"] = Field(
+    code_match: Literal["exact", "prefix", "first_two", "open", "free"] = Field(
         default="exact",
         description="What is accepted besides the list, kept as written with `W_CODE_LOCAL`: `exact` nothing, `prefix` "
         "longer codes that begin with a listed one, `first_two` codes whose first two characters are listed, `open` "
-        "any other value. Anything else is `E_CODE`. 清单外代码的处理方式。",
+        "any other value. Anything else is `E_CODE`. With `free`, for a column of the class `free_text`, any other "
+        "text goes to the vault and `otherCode` lands. 清单外代码的处理方式；"
+        "`free` 用于自由文本：原文入保险库，落地为 `otherCode`。",
+    )
+    other_code: str | None = Field(
+        default=None,
+        description="The code of the list that stands for every text that is not in it; with `codeMatch: free` only. "
+        "清单外文本落地所用的代码。",
     )
     strip_leading_zeros: bool = Field(default=False, description="`000` is `0`, `01` is `1`. 去除代码的前导零。")
     pattern_code: Literal["E_PATTERN", "W_CODE_LOCAL", "W_MOBILE"] = Field(
@@ -226,7 +233,7 @@ RULES: dict[str, type[Rule]] = {
 }
 
 KINDS: dict[Kind, str] = {
-    Kind.TEXT: "Free text, stripped. 文本。",
+    Kind.TEXT: "Text, stripped. 文本。",
     Kind.NAME: "Name of a person or body: one kind of middle dot, no blanks between Chinese characters. 名称。",
     Kind.IDENTIFIER: "A key or number that is text: half-width characters, without a spreadsheet's `.0`. 编号。",
     Kind.CODE: "A value of a code list, by code, label or spelling. 代码。",
@@ -252,11 +259,16 @@ ROLES: dict[Role, str] = {
     Role.EVENT_DATE: "Day, time or month that the row speaks of. 事件日期。",
     Role.ORGANISATION: "Union organisation that the row belongs to. 工会编码。",
     Role.EMPLOYER: "The employer's code. 单位代码。",
-    Role.EMPLOYER_NAME: "The employer's name. 单位名称。",
+    Role.EMPLOYER_NAME: "The employer's name; masked where it is a one-person business. "
+    "单位名称；个体工商户的名称脱敏。",
+    Role.EMPLOYER_NATURE: "The employer's nature; the column `one_person` of its code list marks one-person "
+    "businesses. 单位性质；代码清单的 `one_person` 列标出个体工商户。",
+    Role.ORGANISATION_NAME: "Name of the union organisation, which has the employer's in it; masked likewise. "
+    "工会名称；同样脱敏。",
 }
 
 
-def validate(group: type[Group], values: Any, what: str = "") -> Group:
+def validate(group: type[Group], values: Any, location: str = "") -> Group:
     """The values as a group of properties.
 
     Raises:
@@ -274,4 +286,4 @@ def validate(group: type[Group], values: Any, what: str = "") -> Group:
                 found.append(f"no {name}")
             else:
                 found.append(f"{name}: {item['msg']}")
-        raise ValueError("; ".join(f"{what}: {text}" if what else text for text in found)) from None
+        raise ValueError("; ".join(f"{location}: {text}" if location else text for text in found)) from None

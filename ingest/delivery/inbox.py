@@ -20,6 +20,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from ingest import shown
 from ingest.barrier import barrier
 from ingest.delivery import manifest as manifests
 from ingest.delivery.manifest import MANIFEST, MANIFEST_BYTES, unsafe_path
@@ -38,8 +39,8 @@ _CHECKS_EFFECTIVE_USER = os.access in os.supports_effective_ids
 class Package:
     """A package in the inbox.
 
-    ``location`` is its name there; ``fingerprint`` changes when the size or time of its manifest or of a listed file
-    changes (contents are not read).
+    ``location`` is its name there, as it is shown (``ingest.shown``); ``fingerprint`` changes when the size or time of
+    its manifest or of a listed file changes (contents are not read).
     """
 
     location: str
@@ -67,7 +68,7 @@ class Inbox:
         """
         for name, inspect in sorted(self._entries(only).items()):
             try:
-                with barrier(_printable(name)):
+                with barrier(shown.location(name)):
                     package = inspect(name)
             except NotDecided as error:
                 if on_error is None:
@@ -88,7 +89,9 @@ class Inbox:
             return dict.fromkeys(names, self._local_package)
         self.fs.invalidate_cache()
         try:
-            found = self.fs.ls(self.root, detail=True) if only is None else [self._info(self._path(only))]
+            found = (
+                self.fs.ls(self.root, detail=True) if only is None else [self._info(self._path(self._file_name(only)))]
+            )
         except FileNotFoundError:
             return {}  # an object store has no empty folders
         return {self._name(info["name"]): partial(self._remote_package, info) for info in found}
@@ -100,11 +103,11 @@ class Inbox:
             is_folder = stat.S_ISDIR(status.st_mode) or (stat.S_ISLNK(status.st_mode) and path.is_dir())
             if not is_folder:
                 state = _local_file_state(name, path, status)[1:]
-                return Package(_printable(name), True, _hash(state)) if name.endswith(".zip") else None
+                return Package(shown.location(name), True, _hash(state)) if name.endswith(".zip") else None
             states = _folder_state(path)
         except FileNotFoundError:
             return None  # removed during the scan
-        return None if states is None else Package(_printable(name), False, _hash(states))
+        return None if states is None else Package(shown.location(name), False, _hash(states))
 
     def _remote_package(self, info: Mapping[str, Any], name: str) -> Package | None:
         if info["type"] == "directory" or (info["type"] == "link" and self.fs.isdir(info["name"])):
@@ -113,8 +116,12 @@ class Inbox:
                 return None
             listed = _listed_paths(self._read_manifest(files))
             states = [_remote_file_state(path, files.get(path)) for path in [MANIFEST, *listed]]
-            return Package(name, False, _hash(states))
-        return Package(name, True, _hash(_remote_file_state(name, info))) if name.endswith(".zip") else None
+            return Package(shown.location(name), False, _hash(states))
+        return (
+            Package(shown.location(name), True, _hash(_remote_file_state(name, info)))
+            if name.endswith(".zip")
+            else None
+        )
 
     def fetch(self, package: Package, workdir: Path) -> Path:
         """A local path of the package's folder or zip.
@@ -124,12 +131,12 @@ class Inbox:
         """
         if self.local is not None:
             return self.local / self._file_name(package.location)
-        target = workdir / package.location
+        target, name = workdir / package.location, self._file_name(package.location)
         if package.is_zip:
-            self._download(self._info(self._path(package.location)), target)
+            self._download(self._info_at(package.location), target)
             return target
         target.mkdir(parents=True, exist_ok=True)
-        files = self._remote_files(package.location)
+        files = self._remote_files(name)
         for path in [MANIFEST, *_listed_paths(self._read_manifest(files))]:
             if (info := files.get(path)) is not None:
                 self._download(info, target / path)
@@ -167,9 +174,10 @@ class Inbox:
     def _manifest_bytes(self, package: Package) -> bytes:
         if self.local is not None:
             return open_package(self.local / self._file_name(package.location), package.is_zip, Settings()).manifest()
+        name = self._file_name(package.location)
         if not package.is_zip:
-            return self._read_manifest(self._remote_files(package.location))
-        info = self._info(self._path(package.location))
+            return self._read_manifest(self._remote_files(name))
+        info = self._info_at(package.location)
         if not _is_downloadable(info):
             return b""
         with self.fs.open(info["name"], "rb") as stream:
@@ -181,14 +189,24 @@ class Inbox:
         return posixpath.join(self.root, *parts)
 
     def _file_name(self, location: str) -> str:
-        """The file name of a location, which may be escaped (see ``_printable``)."""
-        if self.local is None or os.path.lexists(self.local / location):
-            return location
-        return next((entry.name for entry in self.local.iterdir() if _printable(entry.name) == location), location)
+        """The file name of a location, which may be another one (see ``shown.location``)."""
+        if self.local is not None:
+            if os.path.lexists(self.local / location):
+                return location
+            names = [entry.name for entry in self.local.iterdir()]
+        else:
+            if self.fs.exists(self._path(location)):
+                return location
+            names = [self._name(path) for path in self.fs.ls(self.root, detail=False)]
+        return next((name for name in names if shown.location(name) == location), location)
 
     @staticmethod
     def _name(path: str) -> str:
         return path.rstrip("/").rsplit("/", 1)[-1]
+
+    def _info_at(self, location: str) -> dict[str, Any]:
+        """The properties of what lies at a location of a remote inbox."""
+        return self._info(self._path(self._file_name(location)))
 
     def _info(self, path: str) -> dict[str, Any]:
         """The properties of a remote path; for a link over SFTP those of the link, not of its target."""
@@ -285,11 +303,6 @@ def _local_file_state(name: str, path: Path, status: os.stat_result | None = Non
     if stat.S_ISREG(status.st_mode) and not os.access(path, os.R_OK, effective_ids=_CHECKS_EFFECTIVE_USER):
         state.append("unreadable")
     return state
-
-
-def _printable(name: str) -> str:
-    """A file name as text that a database can store: bytes that are not UTF-8 are escaped in hexadecimal."""
-    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _remote_file_state(path: str, info: Mapping[str, Any] | None) -> list[Any]:

@@ -7,11 +7,12 @@ findings, whose messages tell the sender what to do.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ingest import shown
 from ingest.contracts.model import Contracts
 from ingest.delivery import manifest as manifests
 from ingest.delivery.manifest import MANIFEST, Manifest
@@ -102,8 +103,20 @@ def check(
             checked = Checked(manifest, files.paths, files.sizes, files.sha256, content_hash(raw, files.sha256))
         findings += _contract_findings(manifest, contracts)
     if findings or checked is None:
-        raise CheckRefused(findings, checked)
+        raise CheckRefused(_with_shown_paths(findings, entries), checked)
     return checked
+
+
+def _with_shown_paths(findings: Iterable[Finding], entries: Sequence[manifests.ResourceEntry]) -> list[Finding]:
+    """Findings with the paths of their files as they are shown: a listed one by its place in the manifest's list."""
+    known: dict[str | None, str] = {}
+    for index, entry in enumerate(entries):
+        for path in (entry.path, entry.path[:200]):
+            known.setdefault(path, shown.path(path, index))
+    return [
+        item if item.path is None else replace(item, path=known.get(item.path) or shown.file(item.path))
+        for item in findings
+    ]
 
 
 def _open(local: Path, is_zip: bool, settings: Settings) -> tuple[Content, dict[str, Any], list[Finding]]:
@@ -115,9 +128,10 @@ def _open(local: Path, is_zip: bool, settings: Settings) -> tuple[Content, dict[
         return package, manifests.parse(package.manifest()), findings
     except ValueError as error:
         findings.append(Finding(DeliveryCode.MANIFEST, f"{MANIFEST} cannot be read: {error}"))
-        raise CheckRefused(findings) from None
+        raise CheckRefused(_with_shown_paths(findings, ())) from None
     except DeliveryRefused as refused:
-        raise CheckRefused(findings + [item for item in refused.findings if item not in findings]) from None
+        findings += [item for item in refused.findings if item not in findings]
+        raise CheckRefused(_with_shown_paths(findings, ())) from None
 
 
 @dataclass(frozen=True)
@@ -161,11 +175,11 @@ def _contract_findings(manifest: Manifest, contracts: Contracts) -> list[Finding
     for resource in manifest.resources:
         feed = known.get(resource.feed)
         if feed is None:
-            text = f"{resource.feed!r:.60} is no feed of {manifest.source}; it has {', '.join(known)}"
+            text = f"what the manifest names is no feed of {manifest.source}; it has {', '.join(known)}"
             findings.append(Finding(DeliveryCode.FEED, text, resource.path))
         elif major not in feed.versions:
             versions = ", ".join(f"{version}.x" for version in feed.versions)
-            text = f"contract_version {manifest.contract_version}: the contract of {feed.name} supports {versions}"
+            text = f"contract_version {major}.x: the contract of {feed.name} supports {versions}"
             findings.append(Finding(DeliveryCode.VERSION, text, resource.path))
     if manifest.mode == "snapshot":
         present = {resource.feed for resource in manifest.resources}

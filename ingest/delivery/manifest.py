@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from ingest import shown
 from ingest.errors import DeliveryCode, Finding
 
 with warnings.catch_warnings():  # the models of dplib shadow attributes of pydantic, which warns on import
@@ -59,7 +60,7 @@ DIALECT_PROPERTIES = {
 ACCEPTED_VALUES = {"sheetNumber": (1,), "lineTerminator": ("\n", "\r\n", "\r")}
 #: What each property must be, for the message to the sender.
 RULES = {
-    "name": "1 to 128 of the characters a-z 0-9 . _ -, the first a letter or digit",
+    "name": "1 to 128 of the characters a-z 0-9 . _ -, the first a letter or digit, and hold no number of a person",
     "created": "an instant in ISO 8601 with its offset, such as 2026-10-03T08:15:00+08:00",
     "sender": "the six-digit division code of the sender, as text; 100000 is no sender",
     "period": "a month written YYYY-MM",
@@ -110,6 +111,11 @@ class Resource:
     rows: int | None = None
     index: int = 0
 
+    @property
+    def shown_path(self) -> str:
+        """Its path as ledger, logs and pages show it."""
+        return shown.path(self.path, self.index)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -125,7 +131,47 @@ class Manifest:
     mode: str
     contract_version: str
     resources: tuple[Resource, ...]
-    raw: dict[str, Any]
+
+    @property
+    def shown_version(self) -> str | None:
+        """The version of the contract as ledger and pages show it."""
+        return shown.of_manifest("contract_version", self.contract_version)
+
+    def to_ledger(self) -> dict[str, Any]:
+        """The manifest as the ledger keeps it: what its rules know, without words of the sender's own."""
+        return {
+            "name": self.name,
+            "created": self.created.isoformat(),
+            "source": self.source,
+            "sender": self.sender,
+            "period": self.period,
+            "mode": self.mode,
+            "contract_version": self.shown_version or f"{self.contract_version.partition('.')[0]}.0.0",
+            "resources": [_entry_of_ledger(resource) for resource in self.resources],
+        }
+
+
+def _entry_of_ledger(resource: Resource) -> dict[str, Any]:
+    dialect = resource.dialect
+    entry = {
+        "name": f"{resource.feed}-{resource.index + 1}",
+        "feed": resource.feed,
+        "path": resource.shown_path,
+        "format": resource.format,
+        "encoding": resource.encoding,
+        "amount_unit": resource.amount_unit,
+        "hash": resource.hash,
+        "bytes": resource.bytes,
+        "rows": resource.rows,
+        "dialect": {
+            "delimiter": dialect.delimiter,
+            "quoteChar": dialect.quote_char,
+            "header": dialect.header,
+            "headerRows": list(dialect.header_rows),
+        },
+        "sheet": None if resource.sheet is None else f"sheet {resource.index + 1}",
+    }
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 class _DeclaredPropertiesOnly(pydantic.BaseModel):
@@ -178,14 +224,15 @@ class _Package(_DeclaredPropertiesOnly, StandardPackage):
 def _unique_properties(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if repeated:
-        raise ValueError(f"the property {repeated[0]!r:.60} stands twice")
+        known = repeated[0] if repeated[0] in RULES else "of some name"
+        raise ValueError(f"a property ({known}) stands twice")
     return dict(pairs)
 
 
 def _finite_number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"the number {text[:20]} is too big")
+        raise ValueError("a number is too big")
     return value
 
 
@@ -289,7 +336,8 @@ def _dialect_problem(resource: ResourceEntry, dialect: Dialect) -> str | None:
                 and value not in (None, False, "", [])
                 and value not in ACCEPTED_VALUES.get(key, ())
             ):
-                return f"{key} is not supported, only delimiter, quoteChar, header and headerRows are"
+                name = key if key in StandardDialect.model_fields else "a property"
+                return f"{name} is not supported, only delimiter, quoteChar, header and headerRows are"
     return None
 
 
@@ -314,7 +362,7 @@ def _shape_findings(error: pydantic.ValidationError) -> list[Finding]:
             str(part) for part in problem["loc"] if not str(part).startswith(("function", "list", "str"))
         )
         rule = RULES.get(names[-1], problem["msg"]) if names else problem["msg"]
-        state = "is missing; it" if problem["type"] == "missing" else f"is {problem['input']!r:.60}; it"
+        state = "is missing; it" if problem["type"] == "missing" else "is not of its form; it"
         findings.setdefault(location, Finding(DeliveryCode.MANIFEST, f"{location} {state} must be {rule}"))
     return list(findings.values())
 
@@ -353,7 +401,6 @@ def read(
         mode=package.mode,
         contract_version=package.contract_version,
         resources=tuple(resources),
-        raw=raw,
     )
     return manifest, findings, package.resources
 
@@ -364,17 +411,19 @@ def _delivery_findings(
     """Findings about the properties of the delivery as a whole: created, source, sender, period."""
     bad = DeliveryCode.MANIFEST
     findings: list[Finding] = []
+    if shown.holds_number(package.name):
+        findings.append(Finding(bad, f"name is not of its form; it must be {RULES['name']}"))
     if created is None:
-        findings.append(Finding(bad, f"created is {package.created!r:.60}; it must be {RULES['created']}"))
+        findings.append(Finding(bad, f"created is not of its form; it must be {RULES['created']}"))
     elif created - now > dt.timedelta(days=1):
         findings.append(Finding(bad, f"created ({package.created}) lies more than a day ahead of our clock"))
     if package.source not in sources:
-        findings.append(Finding(bad, f"source is {package.source!r:.60}; it must be {', '.join(sources)}"))
+        findings.append(Finding(bad, f"source is not known; it must be {', '.join(sources)}"))
     if package.sender == "100000":
         findings.append(Finding(bad, "sender is 100000, the whole country; it must be the sender's own division code"))
     year, month = int(package.period[:4]), int(package.period[5:])
     if year < 1:
-        findings.append(Finding(bad, f"period is {package.period}; it must be {RULES['period']}"))
+        findings.append(Finding(bad, f"period is no month; it must be {RULES['period']}"))
     elif created is not None and (year, month) > (created.year, created.month):
         findings.append(Finding(bad, f"period ({package.period}) lies after the month of created"))
     return findings
@@ -388,10 +437,10 @@ def _resource(entry: ResourceEntry, index: int) -> tuple[Resource | None, list[F
     encoding = ENCODINGS.get((entry.encoding or "utf-8").casefold().replace("_", "-"))
     if file_format is None:
         known = ", ".join(FORMATS)
-        text = f"the format of {entry.path!r:.60} is not known: give format, or an ending, of {known}"
+        text = f"the format of the file is not known: give format, or an ending, of {known}"
         findings.append(Finding(bad, text, entry.path))
     if encoding is None:
-        text = f"encoding is {entry.encoding!r:.60}; it must be utf-8, gb18030, gbk or utf-16"
+        text = "encoding is not known; it must be utf-8, gb18030, gbk or utf-16"
         findings.append(Finding(bad, text, entry.path))
     if file_format is None or encoding is None:
         return None, findings
@@ -418,13 +467,13 @@ def _resource(entry: ResourceEntry, index: int) -> tuple[Resource | None, list[F
 def _repetition_findings(entries: Sequence[ResourceEntry]) -> list[Finding]:
     """Findings for resources with the same name, or with the same path, feed and sheet."""
     keys_by_kind: list[tuple[str, list[tuple[str, object]]]] = [
-        ("the name", [(entry.name, ()) for entry in entries]),
-        ("the path", [(entry.path, (entry.feed or entry.name, entry.sheet)) for entry in entries]),
+        ("name", [(entry.name, ()) for entry in entries]),
+        ("path", [(entry.path, (entry.feed or entry.name, entry.sheet)) for entry in entries]),
     ]
     return [
-        Finding(DeliveryCode.MANIFEST, f"{kind} {key!r:.60} stands in {count} resources")
+        Finding(DeliveryCode.MANIFEST, f"the {kind} of resource {keys.index(key) + 1} stands in {count} resources")
         for kind, keys in keys_by_kind
-        for (key, _), count in Counter(keys).items()
+        for key, count in Counter(keys).items()
         if count > 1
     ]
 
@@ -446,17 +495,17 @@ def _valid_resources(raw: dict[str, Any]) -> list[ResourceEntry]:
 def summarise(raw: dict[str, Any] | None, fallback: str) -> dict[str, Any]:
     """What the ledger stores of a manifest of any shape, or of none (then the name is ``fallback``).
 
-    Returns a mapping with ``name`` (always), ``source``, ``sender``, ``period``, ``mode``, ``contract_version``,
-    ``created`` (text as written, or None), ``created_at`` (an aware datetime or None) and ``manifest`` (the parsed
-    manifest or None). Never raises for what a sender wrote.
+    Returns a mapping with ``name`` (always), ``source``, ``sender``, ``period``, ``mode``, ``contract_version`` (text
+    where it has the form of it, else None), and ``created_at`` (an aware datetime or None). Never raises for what a
+    sender wrote.
     """
-    values = raw or {}
+    values = {key: value for key, value in (raw or {}).items() if isinstance(value, str)}
     summary: dict[str, Any] = {
-        key: value[:200] if isinstance(value := values.get(key), str) else None
-        for key in ("source", "sender", "period", "mode", "contract_version", "created")
+        key: shown.of_manifest(key, values.get(key))
+        for key in ("source", "sender", "period", "mode", "contract_version")
     }
-    name = values.get("name")
-    summary["name"] = name if isinstance(name, str) and re.fullmatch(NAME[1:-1], name) else fallback
-    summary["created_at"] = _created(summary["created"]) if summary["created"] else None
-    summary["manifest"] = raw
+    name = values.get("name", "")
+    right = re.fullmatch(NAME[1:-1], name) and not shown.holds_number(name)
+    summary["name"] = name if right else fallback
+    summary["created_at"] = _created(values.get("created", ""))
     return summary

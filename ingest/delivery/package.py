@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from ingest import shown
 from ingest.delivery.manifest import MANIFEST, MANIFEST_BYTES, unsafe_path
 from ingest.errors import DeliveryCode, DeliveryRefused, Finding, refused
 from ingest.settings import Settings
@@ -88,7 +89,7 @@ class _Folder:
 
 
 @contextmanager
-def archive_errors(what: str = "archive", advice: str = "send it again", path: str | None = None) -> Iterator[None]:
+def archive_errors(subject: str = "archive", advice: str = "send it again", path: str | None = None) -> Iterator[None]:
     """Turn what the library raises for a damaged zip into a refusal; errors of the disk are raised unchanged."""
     try:
         yield
@@ -98,7 +99,7 @@ def archive_errors(what: str = "archive", advice: str = "send it again", path: s
         # EINVAL: the archive refers to an offset before its beginning
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        text = f"the {what} is damaged: {str(error) or type(error).__name__:.200}; {advice}"
+        text = f"the {subject} is damaged: {shown.error(str(error)) or type(error).__name__:.200}; {advice}"
         raise refused(DeliveryCode.ARCHIVE, text, path) from None
 
 
@@ -246,5 +247,6 @@ def manifest_of_zip(source: Path | IO[bytes], limits: Settings) -> bytes:
 
 
 def fallback_name(local: Path, is_zip: bool) -> str:
-    """The name of a package whose manifest cannot be read: its folder, or its file without ``.zip``."""
-    return local.name[:-4] if is_zip and local.name.lower().endswith(".zip") else local.name
+    """The name of a package whose manifest cannot be read: its folder, or its file without ``.zip``, as it is shown."""
+    name = shown.location(local.name)
+    return name[:-4] if is_zip and name.lower().endswith(".zip") else name

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 from numba import boolean, int32, int64, uint8, uint64
 
-from ingest.kernels import BYTES, HASHES, INTEGERS, OFFSETS, compiled
+from ingest.kernels import BYTES, HASHES, INTEGERS, OFFSETS, compiled, inlined
 from ingest.kernels.unaligned import load_partial_u64, load_u64
 
 _ROW_AND_COUNT = numba.types.UniTuple(int64, 2)
@@ -59,6 +59,26 @@ def _same(stored, stored_start, buffer, start, size):
     return equal
 
 
+@inlined(
+    numba.types.Tuple((int64, uint64)),
+    *(int32[::1], int64[::1], uint64[::1], uint8[::1], uint64, BYTES, int64, int64, uint64),
+)
+def _find_text(slots, bounds, prefixes, stored, slot, buffer, start, size, prefix):
+    """Find a text in the hash table of ``intern_text``, from a slot on.
+
+    Returns:
+        The id of the text, or -1 if it is not stored; its slot, or the empty one where it belongs.
+    """
+    while slots[slot] != 0:
+        candidate = slots[slot] - 1
+        stored_start = bounds[candidate]
+        may_match = prefixes[candidate] == prefix and bounds[candidate + 1] - stored_start == size
+        if may_match and _same(stored, stored_start, buffer, start, size):
+            return np.int64(candidate), slot
+        slot = (slot + np.uint64(1)) & np.uint64(slots.size - 1)
+    return np.int64(-1), slot
+
+
 @compiled(
     _ROW_AND_COUNT,
     *(BYTES, OFFSETS, OFFSETS, int64, int32[::1], int64[::1], uint64[::1], uint8[::1], int64, int64[::1]),
@@ -81,7 +101,6 @@ def intern_text(buffer, starts, ends, row, slots, bounds, prefixes, stored, coun
     Returns:
         The row at which it stopped, and the number of stored texts.
     """
-    slot_mask = np.uint64(slots.size - 1)
     last_id, last_prefix, last_size = 0, np.uint64(0), -1
     while row < starts.size:
         start, end = np.int64(starts[row]), np.int64(ends[row])
@@ -92,16 +111,8 @@ def intern_text(buffer, starts, ends, row, slots, bounds, prefixes, stored, coun
             row += 1
             continue
         hashed = hash_combine(np.uint64(size), prefix) if size <= 8 else text_hash(buffer, start, end, np.uint64(0))
-        slot = hashed & slot_mask
-        found = -1
-        while slots[slot] != 0:
-            candidate = slots[slot] - 1
-            stored_start = bounds[candidate]
-            may_match = prefixes[candidate] == prefix and bounds[candidate + 1] - stored_start == size
-            if may_match and _same(stored, stored_start, buffer, start, size):
-                found = candidate
-                break
-            slot = (slot + np.uint64(1)) & slot_mask
+        slot = hashed & np.uint64(slots.size - 1)
+        found, slot = _find_text(slots, bounds, prefixes, stored, slot, buffer, start, size, prefix)
         if found < 0:
             stored_start = bounds[count]
             if count + 2 > bounds.size or stored_start + size > stored.size or 2 * (count + 1) > slots.size:

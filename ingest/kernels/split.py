@@ -1,4 +1,11 @@
-"""Splits delimited text into rows and fields, as Python's ``csv`` module does."""
+"""Splits delimited text into rows and fields, as Python's ``csv`` module does.
+
+Rows that are not simple slices of the buffer are reported for the ``csv`` module: rows with a NUL, with a wrong number
+of fields, with doubled or misplaced quotes, or whose fields hold only characters that are stripped. A row is *unclosed*
+when its last quote is never closed, when it has too many line ends inside quotes, or when it has any such line end
+together with a wrong number of fields or a quote after a closing quote; only its first line is consumed. U+FEFF at the
+start of a field is skipped.
+"""
 
 # The decorator declares the types; separate comparisons compile to faster code than ``in``.
 # ruff: noqa: SIM109
@@ -6,9 +13,9 @@
 
 import numba
 import numpy as np
-from numba import boolean, int32, int64, uint8
+from numba import boolean, int32, int64, uint8, uint64, uintp
 
-from ingest.kernels import BYTES, compiled
+from ingest.kernels import BYTES, compiled, inlined
 from ingest.kernels.unaligned import HIGHS, ONES, load_u64
 
 LF, CR, TAB, BLANK = 10, 13, 9, 32
@@ -22,6 +29,257 @@ _LOW_BITS = ~HIGHS
 #: Added to a byte without its highest bit, it sets that bit where the byte is greater than CR.
 _ABOVE_CR = np.uint64(0x80 - CR - 1) * ONES
 
+#: What a row is: its fields are slices, it is blank, it is for the ``csv`` module, it is unclosed, or its end is not in
+#: the buffer.
+_SPLIT, _EMPTY, _FOR_CSV, _UNCLOSED, _INCOMPLETE = range(5)
+#: What the fields of a row hold at most.
+_NOTHING, _STRIPPABLE, _TEXT = range(3)
+#: Types of ``scanned`` and ``matches`` (see ``_end_of_plain_field``).
+_SCAN = (uintp, uint64)
+_ONE, _EIGHT = np.uintp(1), np.uintp(8)
+
+
+@inlined(boolean, uint8, uint8)
+def _ends_field(byte, delimiter):
+    return byte == delimiter or byte == LF or byte == CR
+
+
+@inlined(uintp, BYTES, uintp)
+def _skip_boms(buffer, i):
+    """The offset after all U+FEFF from an offset on."""
+    while i + np.uintp(2) < np.uintp(buffer.size) and (
+        buffer[i] == _BOM and buffer[i + _ONE] == _BOM_2 and buffer[i + np.uintp(2)] == _BOM_3
+    ):
+        i += np.uintp(3)
+    return i
+
+
+@inlined(uint64, uint64, uint64)
+def _find_separators(word, delimiters):
+    """The lowest bit of each of eight bytes that is the delimiter or not above CR.
+
+    Args:
+        word: The eight bytes.
+        delimiters: The delimiter, eight times.
+    """
+    differences = word ^ delimiters
+    is_delimiter = ~(((differences & _LOW_BITS) + _LOW_BITS) | differences | _LOW_BITS)
+    is_control = ~(((word & _LOW_BITS) + _ABOVE_CR) | word) & ~_LOW_BITS
+    return (is_delimiter | is_control) >> np.uint64(7)
+
+
+@inlined(uintp, uint64)
+def _lowest_match(matches):
+    """The number of bytes below the lowest match."""
+    below = (matches & (~matches + np.uint64(1))) - np.uint64(1)
+    return np.uintp((below & ONES) * ONES >> np.uint64(56))
+
+
+@inlined(numba.types.Tuple((uintp, boolean, *_SCAN)), BYTES, uintp, uint8, *_SCAN)
+def _end_of_plain_field(buffer, i, delimiter, scanned, matches):
+    """Find the end of a field without quotes, eight bytes at a time.
+
+    Args:
+        buffer: As for ``split``.
+        i: Offset in the field.
+        delimiter: As for ``split``.
+        scanned: The offset up to which delimiters and line ends were searched before.
+        matches: Those found in the last eight bytes before it: the lowest bit of each byte.
+
+    Returns:
+        The offset of the delimiter or line end after the field, or the size of the buffer; whether the field has a NUL;
+        the new ``scanned`` and ``matches``.
+    """
+    size, delimiters = np.uintp(buffer.size), np.uint64(delimiter) * ONES
+    has_nul = False
+    while i < size:
+        if i >= scanned and i + _EIGHT <= size:
+            matches = _find_separators(load_u64(buffer, i), delimiters)
+            scanned = i + _EIGHT
+        if i < scanned:
+            if matches == 0:
+                i = scanned
+                continue
+            candidate = scanned - _EIGHT + _lowest_match(matches)
+            matches &= matches - np.uint64(1)
+            if candidate < i:
+                continue
+            i = candidate
+        if _ends_field(buffer[i], delimiter):
+            break
+        has_nul = has_nul or buffer[i] == 0
+        i += _ONE
+    return i, has_nul, scanned, matches
+
+
+@inlined(numba.types.Tuple((uintp, boolean, int64, uintp)), BYTES, uintp, uint8, int64, int64, uintp)
+def _find_quote(buffer, i, quote, max_breaks, breaks, first_end):
+    """Find the next quote of a quoted field, and the line ends before it.
+
+    Returns:
+        The offset of the quote, of the line end that is one too many, or the size of the buffer; whether there is a
+        NUL; the new ``breaks`` and ``first_end``.
+    """
+    size = np.uintp(buffer.size)
+    has_nul = False
+    while i < size and buffer[i] != quote:
+        byte = buffer[i]
+        if byte <= CR:
+            if byte == 0:
+                has_nul = True
+            elif byte == LF or (byte == CR and not (i + _ONE < size and buffer[i + _ONE] == LF)):
+                breaks += 1
+                if breaks == 1:
+                    first_end = i + _ONE
+                if breaks > max_breaks:
+                    break
+        i += _ONE
+    return i, has_nul, breaks, first_end
+
+
+@inlined(numba.types.Tuple((uintp, boolean)), BYTES, uintp, uint8, uint8)
+def _skip_after_quote(buffer, i, delimiter, quote):
+    """The end of a field with text after its closing quote, and whether there is another quote in that text."""
+    has_quote = False
+    while i < np.uintp(buffer.size) and not _ends_field(buffer[i], delimiter):
+        has_quote = has_quote or buffer[i] == quote
+        i += _ONE
+    return i, has_quote
+
+
+@inlined(
+    numba.types.Tuple((uintp, uintp, boolean, boolean, boolean, int64, uintp)),
+    *(BYTES, uintp, boolean, uint8, uint8, int64, int64, uintp),
+)
+def _end_of_quoted_field(buffer, i, final, delimiter, quote, max_breaks, breaks, first_end):
+    """Find the end of a field from the offset ``i`` after its opening quote on.
+
+    ``breaks`` is the number of line ends inside quotes of the row before the field, ``first_end`` the offset after the
+    first of them; the other arguments are those of ``split``.
+
+    Returns:
+        The offset of the delimiter or line end after the field, the offset of the closing quote, whether the quote is
+        closed, whether the ``csv`` module must read the field, whether a quote follows a closing one, the new
+        ``breaks`` and ``first_end``.
+    """
+    size = np.uintp(buffer.size)
+    field_end = i
+    closed = needs_csv = stray_quote = False
+    while True:
+        i, has_nul, breaks, first_end = _find_quote(buffer, i, quote, max_breaks, breaks, first_end)
+        needs_csv = needs_csv or has_nul
+        if i >= size or breaks > max_breaks:
+            break
+        field_end = i
+        i += _ONE
+        if i >= size:
+            closed = final
+            break
+        if _ends_field(buffer[i], delimiter):
+            closed = True
+            break
+        needs_csv = True
+        if buffer[i] != quote:  # what follows a closing quote belongs to the field
+            i, stray_quote = _skip_after_quote(buffer, i, delimiter, quote)
+            closed = i < size or final
+            break
+        i += _ONE  # a doubled quote: the field continues
+    return i, field_end, closed, needs_csv, stray_quote, breaks, first_end
+
+
+@inlined(int64, BYTES, uintp, uintp, int32[:, ::1], int64, int64, int64, int64)
+def _store_field(buffer, start, end, bounds, field, width, row, content):
+    """Store the bounds of a field without blanks and tabs around it.
+
+    Returns:
+        What the row has up to this field: nothing (0), characters that cleaning may strip (1), or others (2).
+    """
+    while start < end and (buffer[start] == BLANK or buffer[start] == TAB):
+        start += _ONE
+    while start < end and (buffer[end - _ONE] == BLANK or buffer[end - _ONE] == TAB):
+        end -= _ONE
+    if field < width:
+        bounds[2 * field, row] = start
+        bounds[2 * field + 1, row] = end
+    if start < end and content < _TEXT:
+        byte = buffer[start]
+        may_be_stripped = (
+            byte == _NO_BREAK_SPACE or byte == _ZERO_WIDTH_SPACE or byte == _IDEOGRAPHIC_SPACE or byte == _BOM
+            or byte == APOSTROPHE or byte == EQUALS or byte == LF or byte == CR
+        )  # fmt: skip
+        content = _STRIPPABLE if may_be_stripped else _TEXT
+    return content
+
+
+@inlined(numba.types.Tuple((uintp, boolean)), BYTES, uintp, boolean)
+def _skip_line_end(buffer, i, final):
+    """The offset after a row whose last field ends at ``i``, and whether its line end is known to be complete."""
+    size = np.uintp(buffer.size)
+    if i >= size:
+        return i, True
+    byte = buffer[i]
+    i += _ONE
+    if byte == CR and i < size and buffer[i] == LF:
+        i += _ONE
+    return i, byte == LF or i < size or final  # a line feed may follow the last carriage return
+
+
+@inlined(int64, boolean, boolean, boolean, boolean, int64, int64, boolean)
+def _kind_of_row(complete, can_continue, needs_csv, stray_quote, breaks, content, has_width):
+    """What a row is, when its last field has been read or the buffer has ended."""
+    if not complete and can_continue:
+        return _INCOMPLETE
+    if not complete or (breaks > 0 and (stray_quote or not has_width)):
+        return _UNCLOSED
+    if needs_csv or (content != _NOTHING and (content != _TEXT or not has_width)):
+        return _FOR_CSV
+    return _SPLIT if content == _TEXT else _EMPTY
+
+
+@inlined(
+    numba.types.Tuple((uintp, int64, int64, *_SCAN)),
+    *(BYTES, uintp, boolean, uint8, uint8, int64, int64, *_SCAN, int32[:, ::1], int64),
+)
+def _split_row(buffer, i, final, delimiter, quote, width, max_breaks, scanned, matches, bounds, row):
+    """Split the row that starts at ``i`` into its fields.
+
+    ``row`` is the column of ``bounds`` to fill; the other arguments are those of ``split`` and
+    ``_end_of_plain_field``.
+
+    Returns:
+        The offset after the row (after its first line if it is unclosed), what the row is, its number of line ends
+        inside quotes, the new ``scanned`` and ``matches``.
+    """
+    size = np.uintp(buffer.size)
+    field, breaks, first_end, content = 0, 0, size, _NOTHING
+    needs_csv = stray_quote = complete = False
+    while True:
+        i = _skip_boms(buffer, i)
+        start = i
+        if i < size and buffer[i] == quote:
+            start = i + _ONE
+            i, end, closed, irregular, stray, breaks, first_end = _end_of_quoted_field(
+                buffer, start, final, delimiter, quote, max_breaks, breaks, first_end
+            )
+            stray_quote = stray_quote or stray
+        else:
+            i, irregular, scanned, matches = _end_of_plain_field(buffer, i, delimiter, scanned, matches)
+            end, closed = i, i < size or final
+        needs_csv = needs_csv or irregular
+        if not closed:
+            break
+        content = _store_field(buffer, start, end, bounds, field, width, row, content)
+        field += 1
+        if not (i < size and buffer[i] == delimiter):
+            i, complete = _skip_line_end(buffer, i, final)
+            break
+        i += _ONE
+    can_continue = not final and breaks <= max_breaks
+    kind = _kind_of_row(complete, can_continue, needs_csv, stray_quote, breaks, content, field == width)
+    if kind == _UNCLOSED:
+        return first_end, kind, 0, np.uintp(0), matches  # what follows the first line is split anew
+    return i, kind, breaks, scanned, matches
+
 
 @compiled(
     numba.types.UniTuple(int64, 4),
@@ -33,12 +291,6 @@ def split(
     bounds, starts, ends, lines, csv_starts, csv_ends, csv_lines, unclosed,
 ):  # fmt: skip
     """Split a buffer that starts with a row: up to its last complete row, an oversized row, or full output arrays.
-
-    Rows that are not simple slices of the buffer are reported for the ``csv`` module: rows with a NUL, with another
-    number of fields than ``width``, with doubled or misplaced quotes, or whose fields hold only characters that are
-    stripped. A row is ``unclosed`` when its last quote is never closed, when it has more than ``max_breaks`` line ends
-    inside quotes, or when it has any such line end together with a wrong number of fields or a quote after a closing
-    quote; only its first line is consumed. U+FEFF at the start of a field is skipped.
 
     Args:
         buffer: UTF-8.
@@ -61,156 +313,21 @@ def split(
         The numbers of split rows, of rows for ``csv``, of bytes consumed and of lines consumed. Rows of nothing but
         blanks and tabs are consumed without being reported.
     """
-    size = np.uintp(buffer.size)
-    one = np.uintp(1)
-    eight = np.uintp(8)
-    delimiters = np.uint64(delimiter) * ONES
-    row_start = np.uintp(0)
-    scanned = np.uintp(0)  # the offset up to which delimiters and line ends were searched
-    matches = np.uint64(0)  # those found in the last eight bytes: the lowest bit of each byte
-    split_count = 0
-    csv_count = 0
-    line = 0
-    while split_count < starts.size and csv_count < csv_starts.size and row_start < size:
-        i = row_start
-        end = row_start
-        field = 0
-        needs_csv = False
-        not_blank = False
-        stray_quote = False  # whether a quote follows a closing quote
-        has_content = False  # whether a field has a character that is not stripped
-        breaks = 0  # line ends inside quotes
-        first_end = size  # offset after the first line
-        complete = False
-        while True:
-            while (
-                i < size and buffer[i] == _BOM and i + np.uintp(2) < size
-                and buffer[i + one] == _BOM_2 and buffer[i + np.uintp(2)] == _BOM_3
-            ):  # fmt: skip
-                i += np.uintp(3)
-            field_start = i
-            field_end = i
-            closed = True
-            if i < size and buffer[i] == quote:
-                i += one
-                field_start = i
-                closed = False
-                while True:
-                    while i < size and buffer[i] != quote:
-                        byte = buffer[i]
-                        if byte <= CR:
-                            if byte == 0:
-                                needs_csv = True
-                            elif byte == LF or (byte == CR and not (i + one < size and buffer[i + one] == LF)):
-                                breaks += 1
-                                if breaks == 1:
-                                    first_end = i + one
-                                if breaks > max_breaks:
-                                    break
-                        i += one
-                    if i >= size or breaks > max_breaks:
-                        break
-                    field_end = i
-                    i += one
-                    if i >= size:
-                        closed = final
-                        break
-                    byte = buffer[i]
-                    if byte == delimiter or byte == LF or byte == CR:
-                        closed = True
-                        break
-                    needs_csv = True
-                    if byte == quote:
-                        i += one  # a doubled quote: the field continues
-                        continue
-                    while i < size:  # what follows a closing quote belongs to the field
-                        byte = buffer[i]
-                        if byte == delimiter or byte == LF or byte == CR:
-                            break
-                        stray_quote = stray_quote or byte == quote
-                        i += one
-                    closed = i < size or final
-                    break
-            else:
-                while i < size:
-                    if i >= scanned and i + eight <= size:
-                        # test eight bytes at a time for the delimiter and for bytes up to CR
-                        word = load_u64(buffer, i)
-                        differences = word ^ delimiters
-                        matches = ~(((differences & _LOW_BITS) + _LOW_BITS) | differences | _LOW_BITS) | (
-                            ~(((word & _LOW_BITS) + _ABOVE_CR) | word) & ~_LOW_BITS
-                        )
-                        matches >>= np.uint64(7)
-                        scanned = i + eight
-                    if i < scanned:
-                        if matches == 0:
-                            i = scanned
-                            continue
-                        below_first = (matches & (~matches + np.uint64(1))) - np.uint64(1)  # the lower bits
-                        matches &= matches - np.uint64(1)
-                        # the number of bytes below the lowest match
-                        candidate = scanned - eight + np.uintp((below_first & ONES) * ONES >> np.uint64(56))
-                        if candidate < i:
-                            continue
-                        i = candidate
-                    byte = buffer[i]
-                    if byte == delimiter or byte == LF or byte == CR:
-                        break
-                    if byte == 0:
-                        needs_csv = True
-                    i += one
-                field_end = i
-                closed = i < size or final
-            if not closed:
-                break
-            while field_start < field_end and (buffer[field_start] == BLANK or buffer[field_start] == TAB):
-                field_start += one
-            while field_start < field_end and (buffer[field_end - one] == BLANK or buffer[field_end - one] == TAB):
-                field_end -= one
-            if field_start < field_end and not has_content:
-                not_blank = True
-                byte = buffer[field_start]
-                has_content = not (
-                    byte == _NO_BREAK_SPACE or byte == _ZERO_WIDTH_SPACE or byte == _IDEOGRAPHIC_SPACE or byte == _BOM
-                    or byte == APOSTROPHE or byte == EQUALS or byte == LF or byte == CR
-                )  # fmt: skip
-            if field < width:
-                bounds[2 * field, split_count] = field_start
-                bounds[2 * field + 1, split_count] = field_end
-            field += 1
-            if i >= size:
-                end = i
-                complete = True
-                break
-            byte = buffer[i]
-            i += one
-            if byte == delimiter:
-                continue
-            if byte == CR and i < size and buffer[i] == LF:
-                i += one
-            end = i
-            complete = byte == LF or i < size or final  # a line feed may follow the last carriage return
+    row_start, scanned, matches = np.uintp(0), np.uintp(0), np.uint64(0)
+    split_count = csv_count = line = 0
+    while split_count < starts.size and csv_count < csv_starts.size and row_start < np.uintp(buffer.size):
+        end, kind, breaks, scanned, matches = _split_row(
+            buffer, row_start, final, delimiter, quote, width, max_breaks, scanned, matches, bounds, split_count
+        )
+        if kind == _INCOMPLETE or end - row_start > max_row_bytes:
             break
-        if not complete and not final and breaks <= max_breaks:
-            break
-        is_unclosed = not complete or (breaks > 0 and (field != width or stray_quote))
-        if is_unclosed:
-            end = first_end
-            breaks = 0
-            scanned = np.uintp(0)  # what follows the first line is split anew
-        if end - row_start > max_row_bytes:
-            break
-        if is_unclosed or needs_csv or (not_blank and (field != width or not has_content)):
-            csv_starts[csv_count] = row_start
-            csv_ends[csv_count] = end
-            csv_lines[csv_count] = line
-            unclosed[csv_count] = is_unclosed
-            csv_count += 1
-        elif not_blank:
-            starts[split_count] = row_start
-            ends[split_count] = end
-            lines[split_count] = line
+        if kind == _SPLIT:
+            starts[split_count], ends[split_count], lines[split_count] = row_start, end, line
             split_count += 1
+        elif kind != _EMPTY:
+            csv_starts[csv_count], csv_ends[csv_count], csv_lines[csv_count] = row_start, end, line
+            unclosed[csv_count] = kind == _UNCLOSED
+            csv_count += 1
         line += 1 + breaks
         row_start = end
     return split_count, csv_count, np.int64(row_start), line
@@ -230,30 +347,29 @@ def from_gb18030(buffer, start, out, table):  # type: ignore[no-untyped-def]
         The offset at which reading stopped, and the number of bytes written.
     """
     size = np.uintp(buffer.size)
-    one = np.uintp(1)
     i = np.uintp(start)
     written = np.uintp(0)
     while i < size:
         byte = buffer[i]
         if byte < 0x80:
             out[written] = byte
-            written += one
-            i += one
+            written += _ONE
+            i += _ONE
             continue
-        if i + one >= size:
+        if i + _ONE >= size:
             break
-        character = table[np.uintp(byte) * np.uintp(256) + np.uintp(buffer[i + one])]
+        character = table[np.uintp(byte) * np.uintp(256) + np.uintp(buffer[i + _ONE])]
         if character == 0:
             break
         if character < 0x800:
             out[written] = 0xC0 | (character >> 6)
-            written += one
+            written += _ONE
         else:
             out[written] = 0xE0 | (character >> 12)
-            out[written + one] = 0x80 | ((character >> 6) & 0x3F)
+            out[written + _ONE] = 0x80 | ((character >> 6) & 0x3F)
             written += np.uintp(2)
         out[written] = 0x80 | (character & 0x3F)
-        written += one
+        written += _ONE
         i += np.uintp(2)
     result = np.empty(2, dtype=np.int64)
     result[0] = i

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numba import boolean, int64, uint8, uint64
 
-from ingest.kernels import BYTES, HASHES, INTEGERS, NULL, OFFSETS, compiled
+from ingest.kernels import BYTES, HASHES, INTEGERS, NULL, OFFSETS, compiled, inlined
 from ingest.kernels.hashing import hash_combine, text_hash
 from ingest.kernels.unaligned import HIGHS, ONES, load_partial_u64, load_u64
 
@@ -311,6 +311,16 @@ def _read_checked_number(buffer, start, weights, check_characters):
     return -1
 
 
+@inlined(int64, BYTES, int64)
+def _read_birth_date(buffer, start):
+    """The birth date in a number of 18 characters, in days since 1970-01-01; NULL if it is no date."""
+    return _days_since_epoch(
+        _digits_to_int(buffer, start + 6, 4),
+        _digits_to_int(buffer, start + 10, 2),
+        _digits_to_int(buffer, start + 12, 2),
+    )
+
+
 @compiled(
     *(_VOID, *_TEXT_COLUMN, INTEGERS, boolean[::1], INTEGERS, BYTES, int64, int64, int64, int64, int64, HASHES),
     *(int64[::1], int64[::1], _MASK),
@@ -357,11 +367,7 @@ def read_identity_numbers(
         if kind == FOREIGN:
             needs_check[row] |= body < 0 or buffer[np.uintp(start)] != foreign_first
             continue
-        birth = _days_since_epoch(
-            _digits_to_int(buffer, start + 6, 4),
-            _digits_to_int(buffer, start + 10, 2),
-            _digits_to_int(buffer, start + 12, 2),
-        )
+        birth = _read_birth_date(buffer, start)
         valid = body >= 0 and birth != NULL and minimum <= birth <= maximum
         if valid and prefixes[_digits_to_int(buffer, start, 2)]:
             last = buffer[np.uintp(start + 17)]

@@ -4,7 +4,7 @@ Rows are copied into tables that are not attached to the landing tables, so that
 them as partitions; they are dropped when the delivery is refused. Rejected rows are in a separate staging table.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -35,7 +35,7 @@ def orphaned_tables(conn: psycopg.Connection, arrival_id: int | None = None) -> 
         FROM pg_class AS c INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
         WHERE c.relkind = 'r' AND NOT c.relispartition
             AND (n.nspname = %s AND c.relname ~ '_[0-9]+(_rejected|_keys|_duplicates)?$'
-                OR n.nspname = 'vault' AND c.relname ~ '^batch_[0-9]+$')
+                OR n.nspname = 'vault' AND c.relname ~ '^(batch|texts)_[0-9]+$')
         """,
         [SCHEMA],
     ).fetchall()
@@ -241,6 +241,27 @@ class StagingTable:
                 "DELETE FROM {} AS r USING {} AS d"
                 " WHERE d.good AND r.file_no = d.file_no AND r.line_number = d.line_number"
             ).format(self.rows, self._duplicates)
+        )
+
+    def replace_values(self, column: str, landed: str, replaced: Callable[[pl.Series], pl.Series]) -> None:
+        """Replace every value of a text column.
+
+        Args:
+            column: The column.
+            landed: Regular expression of the values that are left as they are.
+            replaced: What lands instead of distinct values.
+        """
+        name = sql.Identifier(column)
+        values = self.conn.execute(
+            sql.SQL("SELECT DISTINCT {0} FROM {1} WHERE {0} !~ %s").format(name, self.rows), [landed]
+        ).fetchall()
+        texts = pl.Series([value for (value,) in values], dtype=pl.String)
+        self.conn.execute(
+            sql.SQL(
+                "UPDATE {1} AS r SET {0} = n.landed FROM unnest(%s::text[], %s::text[]) AS n (delivered, landed)"
+                " WHERE r.{0} = n.delivered"
+            ).format(name, self.rows),
+            [texts.to_list(), replaced(texts).to_list()],
         )
 
     def finish(self) -> None:

@@ -4,7 +4,7 @@ An arrival is a package at a location of the inbox with a certain content; a del
 ``schema.sql`` defines the tables. This module does not read packages.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from ingest import locks
+from ingest import locks, shown
 from ingest.errors import CODES_WITHOUT_NAME, DeliveryCode, NotDecided, RowCode, WarehouseError
 from ingest.landing.pg_copy import CopyJob
 
@@ -214,14 +214,16 @@ def end_attempt(conn: psycopg.Connection, arrival_id: int) -> None:
 def retry(conn: psycopg.Connection, name: str) -> list[Arrival]:
     """Let the next pass try the arrivals of a name, or of a location, that are set aside; returns them."""
     with conn.transaction():
-        found = _arrivals(conn, "set_aside_at IS NOT NULL AND (name = %s OR location = %s)", [name, name])
+        found = _arrivals(
+            conn, "set_aside_at IS NOT NULL AND (name = %s OR location = %s)", [name, shown.location(name)]
+        )
         conn.execute(
             "UPDATE ops.arrival SET set_aside_at = NULL, attempts_broken_off = 0, attempt_begun_at = NULL"
             " WHERE arrival_id = ANY(%s)",
-            [[one.arrival_id for one in found]],
+            [[arrival.arrival_id for arrival in found]],
         )
-        for one in found:
-            record_step(conn, one.arrival_id, RETRIED, {})
+        for arrival in found:
+            record_step(conn, arrival.arrival_id, RETRIED, {})
     return found
 
 
@@ -327,19 +329,47 @@ def record_file(
     size: int,
     sha256: str,
     unknown_columns: Sequence[str],
+    replaced_columns: Sequence[str],
     header: Sequence[str],
 ) -> None:
-    """Record a file that was read completely, its header and counts, and a warning for each unknown column."""
+    """Record a file that was read completely, with its header and counts.
+
+    Each unknown column is a warning, and each column all of whose values were replaced by hashes.
+    """
     names = [name.replace("\0", "\\0") for name in unknown_columns]
     conn.execute(
         "INSERT INTO ops.file (arrival_id, file_no, path, feed, rows_read, rows_loaded, rows_rejected, rows_skipped,"
         " bytes, hash, unknown_columns, header) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [arrival_id, file_no, path, feed, read, read - rejected, rejected, skipped, size, sha256, names, [*header]],
     )
-    if names:
+    codes = [f"{RowCode.UNKNOWN_COLUMN}:{name}" for name in names]
+    codes += [f"{RowCode.IDENTIFIER_COLUMN}:{name}" for name in replaced_columns]
+    if codes:
         conn.execute(
             "INSERT INTO ops.warning (arrival_id, file_no, path, line_number, codes) VALUES (%s, %s, %s, 0, %s)",
-            [arrival_id, file_no, path, [f"{RowCode.UNKNOWN_COLUMN}:{name}" for name in names]],
+            [arrival_id, file_no, path, codes],
+        )
+
+
+def replaced_columns(conn: psycopg.Connection, source: str, sender: str) -> set[str]:
+    """The columns of a sender whose values are all replaced by hashes since an accepted delivery."""
+    return {
+        name
+        for (name,) in conn.execute(
+            "SELECT column_name FROM ops.replaced_column WHERE source = %s AND sender = %s", [source, sender]
+        )
+    }
+
+
+def record_replaced_columns(
+    conn: psycopg.Connection, arrival_id: int, source: str, sender: str, columns: Iterable[str]
+) -> None:
+    """Record that all values of columns of a sender are replaced from now on."""
+    for name in sorted(columns):
+        conn.execute(
+            "INSERT INTO ops.replaced_column (source, sender, column_name, arrival_id) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [source, sender, name, arrival_id],
         )
 
 

@@ -78,6 +78,16 @@ CREATE TABLE IF NOT EXISTS ops.warning (
     PRIMARY KEY (arrival_id, file_no, line_number)
 );
 
+-- Columns that a sender fills with identity numbers: since the delivery named here all their values land as hashes.
+CREATE TABLE IF NOT EXISTS ops.replaced_column (
+    source text NOT NULL,
+    sender text NOT NULL,
+    column_name text NOT NULL,
+    arrival_id integer NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source, sender, column_name)
+);
+
 CREATE TABLE IF NOT EXISTS ops.step (
     arrival_id integer NOT NULL REFERENCES ops.arrival,
     step text NOT NULL,

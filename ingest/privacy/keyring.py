@@ -1,9 +1,11 @@
 """The keyring: the keys that are derived from the secret of an installation.
 
-The secret is stored outside the database (environment or ``home/key``), its fingerprint inside. Three keys are derived
-from it with HKDF: for person keys, for encryption, and for the fingerprint; a fourth is the root of the keys of shares.
+The secret is stored outside the database (environment or ``home/key``), its fingerprint inside. Four keys are derived
+from it with HKDF: for person keys, for texts that are replaced by a hash, for encryption, and for the fingerprint; a
+fifth is the root of the keys of shares.
 """
 
+import base64
 import os
 import secrets
 import stat
@@ -36,6 +38,8 @@ _NONCE = 12
 #: The first byte of encrypted data: the content alone is authenticated, or with it whose content it is.
 _FORMAT_V1, _FORMAT_OWNED = b"\x01", b"\x02"
 _DIGEST = 16
+#: The form of what lands instead of a text that names a person, for Python and PostgreSQL.
+REPLACED_PATTERN = "^#[a-z2-7]{26}$"
 #: Prefix of a resident number in the form ``class|number``.
 _RESIDENT = b"CN|"
 #: Cached person keys of residents, 24 bytes each.
@@ -53,6 +57,7 @@ class Keyring:
             raise WarehouseError(f"The warehouse key has fewer than {MIN_SECRET_CHARACTERS} characters.")
         self._created_file = created_file
         self._hmac = HMAC(_derive(secret, b"person key"), SM3())
+        self._text_hmac = HMAC(_derive(secret, b"replaced text"), SM3())
         self._cipher = AESGCM(_derive(secret, b"seal"))
         self._share_root = _derive(secret, b"share")
         self.fingerprint = _derive(secret, b"fingerprint").hex()[:32]
@@ -131,6 +136,19 @@ class Keyring:
             mac.update(data[start:end])
             digests.append(mac.finalize())
         return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, SM3.digest_size)[:, :_DIGEST]
+
+    def replaced(self, texts: pl.Series) -> pl.Series:
+        """What lands instead of texts that name a person: ``REPLACED_PATTERN``, 128 bits of an HMAC-SM3 in base 32.
+
+        Equal texts are replaced by the same in all columns and deliveries. Null stays null.
+        """
+        known = {text: self._replaced(text) for text in texts.unique().drop_nulls()}
+        return texts.replace_strict(known, default=None, return_dtype=pl.String)
+
+    def _replaced(self, text: str) -> str:
+        mac = self._text_hmac.copy()
+        mac.update(text.encode())
+        return "#" + base64.b32encode(mac.finalize()[:_DIGEST]).decode().rstrip("=").lower()
 
     def encrypt(self, content: bytes) -> bytes:
         """Encrypt and authenticate (AES-256-GCM): one byte of version, nonce, ciphertext."""

@@ -34,6 +34,25 @@ BEGIN
 END
 $$;
 
+-- Texts of senders that did not land: free text, names of one-person businesses, keys that are identity numbers. The record
+-- is encrypted JSON {column, text}, bound to the person, or to the row where it has none.
+CREATE TABLE IF NOT EXISTS vault.text (
+    delivery_id integer NOT NULL,
+    file_no integer NOT NULL,
+    line_number bigint NOT NULL,
+    column_name text NOT NULL,           -- <landing table>.<column>
+    person_key uuid,
+    sealed bytea NOT NULL
+) PARTITION BY LIST (delivery_id);
+
+DO $$
+BEGIN
+    IF to_regclass('vault.text_person_key') IS NULL THEN
+        CREATE INDEX text_person_key ON vault.text (person_key);
+    END IF;
+END
+$$;
+
 -- The record of each person from the latest delivery (created, name).
 CREATE OR REPLACE VIEW vault.person AS
 SELECT DISTINCT ON (p.person_key) p.person_key, p.sealed, p.created, p.delivery_name
@@ -92,4 +111,14 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION vault.ask_for_person, vault.ask_in_emergency, vault.open_person FROM PUBLIC;
+-- The texts about the person whom the same transaction has opened.
+CREATE OR REPLACE FUNCTION vault.open_texts(asked bigint) RETURNS SETOF bytea
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t.sealed FROM audit.entry AS e INNER JOIN vault.text AS t ON e.person_key = t.person_key
+    WHERE e.request_id = asked AND e.event = 'opening' AND e.login = session_user
+        AND e.written_by = pg_current_xact_id()
+    ORDER BY t.delivery_id, t.file_no, t.line_number
+$$;
+
+REVOKE ALL ON FUNCTION vault.ask_for_person, vault.ask_in_emergency, vault.open_person, vault.open_texts FROM PUBLIC;

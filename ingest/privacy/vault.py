@@ -1,4 +1,4 @@
-"""The vault: encrypted direct identifiers by person; every access to a person is logged.
+"""The vault: encrypted direct identifiers by person, and texts of senders; every access to a person is logged.
 
 Besides ``keyring``, which computes person keys, only this module and the encrypted extracts of ``warehouse.sharing``
 handle an identifier together with its person key.
@@ -29,22 +29,32 @@ _FIELDS = {Kind.CERT_TYPE: "cert_type", Kind.CERTNO: "certno", Kind.NAME: "name"
 
 
 class VaultBatch:
-    """The persons of an arrival, in a table of their own, which acceptance attaches to the vault."""
+    """The persons and texts of an arrival, in tables of their own, which acceptance attaches to the vault."""
 
     def __init__(self, conn: psycopg.Connection, keyring: Keyring, arrival_id: int) -> None:
         self.conn, self.keyring = conn, keyring
         self._arrival_id = arrival_id
         self._table = sql.Identifier("vault", f"batch_{arrival_id}")
+        self._texts = sql.Identifier("vault", f"texts_{arrival_id}")
         self._next_place = 0
+        self._has_texts = False
         self._seen = SeenFilter()
 
     def create(self) -> None:
-        """Create the table."""
+        """Create the tables."""
+        owner = sql.SQL("delivery_id integer NOT NULL DEFAULT {id} CHECK (delivery_id = {id})").format(
+            id=sql.Literal(self._arrival_id)
+        )
         self.conn.execute(
             sql.SQL(
-                "CREATE TABLE {} (delivery_id integer NOT NULL DEFAULT {id} CHECK (delivery_id = {id}),"
-                " place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)"
-            ).format(self._table, id=sql.Literal(self._arrival_id))
+                "CREATE TABLE {} ({}, place bigint NOT NULL, person_key uuid NOT NULL, sealed bytea NOT NULL)"
+            ).format(self._table, owner)
+        )
+        self.conn.execute(
+            sql.SQL(
+                "CREATE TABLE {} ({}, file_no integer NOT NULL, line_number bigint NOT NULL,"
+                " column_name text NOT NULL, person_key uuid, sealed bytea NOT NULL)"
+            ).format(self._texts, owner)
         )
 
     def encrypted(self, feed: Feed, persons: pl.DataFrame) -> CopyJob:
@@ -75,6 +85,32 @@ class VaultBatch:
             frozen=True,
         )
 
+    def encrypted_texts(self, feed: Feed, file_no: int, texts: pl.DataFrame) -> CopyJob:
+        """A copy job for texts that do not land, each bound to its person, or to its row where it has none.
+
+        Args:
+            feed: Their feed.
+            file_no: Their file.
+            texts: ``line_number``, ``column``, ``person_key``, ``text``.
+        """
+        if texts.is_empty():
+            return CopyJob.of_rows(self._texts, [], [])
+        self._has_texts = True
+        contents, owners = [], []
+        for line, column, person_key, text in texts.iter_rows():
+            contents.append(json.dumps({"column": f"{feed.table}.{column}", "text": text}).encode())
+            owners.append(person_key or row_owner(self._arrival_id, file_no, line))
+        return CopyJob.of_frame(
+            self._texts,
+            texts.select(
+                pl.lit(file_no, dtype=pl.Int32).alias("file_no"),
+                "line_number",
+                pl.concat_str(pl.lit(f"{feed.table}."), "column").alias("column_name"),
+                "person_key",
+                pl.Series("sealed", self.keyring.encrypt_owned(contents, owners), dtype=pl.Binary),
+            ),
+        )
+
     def _unseen(self, feed: Feed, persons: pl.DataFrame) -> pl.DataFrame:
         """The persons whose record has not occurred in this delivery yet."""
         if persons.is_empty():
@@ -83,8 +119,20 @@ class VaultBatch:
         all_rows = np.ones(len(hashes), dtype=np.bool_)
         return persons.filter(pl.Series(self._seen.first_seen(hashes, np.full(len(hashes), -1), all_rows)))
 
-    def keep_only_landed(self, tables: Sequence[sql.Identifier]) -> None:
-        """Delete persons without a row in the staging tables (their rows were rejected for a repeated key)."""
+    def keep_only_landed(self, tables: Sequence[sql.Identifier], with_texts: Sequence[sql.Identifier]) -> None:
+        """Delete what has no row in the staging tables (it was rejected for a repeated key).
+
+        Args:
+            tables: Those of feeds with persons.
+            with_texts: Those of all feeds.
+        """
+        if self._has_texts:
+            rows = sql.SQL(" UNION ALL ").join(
+                sql.SQL("SELECT file_no, line_number FROM {}").format(table) for table in with_texts
+            )
+            self.conn.execute(
+                sql.SQL("DELETE FROM {} AS t WHERE (t.file_no, t.line_number) NOT IN ({})").format(self._texts, rows)
+            )
         if not tables:
             return
         landed = sql.SQL(" UNION ALL ").join(sql.SQL("SELECT person_key FROM {}").format(table) for table in tables)
@@ -95,18 +143,28 @@ class VaultBatch:
         )
 
     def finish(self) -> None:
-        """Create the index on person keys, once every file has been read."""
+        """Create the indexes on person keys, once every file has been read."""
         self._seen = SeenFilter()
-        self.conn.execute(sql.SQL("CREATE INDEX ON {} (person_key)").format(self._table))
+        for table in (self._table, *((self._texts,) if self._has_texts else ())):
+            self.conn.execute(sql.SQL("CREATE INDEX ON {} (person_key)").format(table))
 
     def attach(self) -> None:
-        """Attach the persons, if there are any, to the vault."""
-        if self._next_place:
-            self.conn.execute(
-                sql.SQL("ALTER TABLE vault.recent ATTACH PARTITION {} FOR VALUES IN ({})").format(
-                    self._table, sql.Literal(self._arrival_id)
+        """Attach the persons and the texts, if there are any, to the vault."""
+        for parent, table, filled in (
+            ("recent", self._table, self._next_place > 0),
+            ("text", self._texts, self._has_texts),
+        ):
+            if filled:
+                self.conn.execute(
+                    sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
+                        sql.Identifier("vault", parent), table, sql.Literal(self._arrival_id)
+                    )
                 )
-            )
+
+
+def row_owner(arrival_id: int, file_no: int, line_number: int) -> bytes:
+    """To what a text is bound whose row has no person."""
+    return f"{arrival_id}/{file_no}/{line_number}".encode()
 
 
 def compact(conn: psycopg.Connection) -> int:
@@ -217,14 +275,22 @@ def open_requested(
 ) -> dict[str, Any] | None:
     """The identifiers of a person, or None where the vault has none. The request is used up by it.
 
+    With them, by table and column, the texts of senders about the person that did not land.
+
     Raises:
         WarehouseError: The request is of another login, older than a minute, or used up.
     """
     with _refusals(), conn.transaction():
         row = conn.execute("SELECT vault.open_person(%s, %s)", [number, os_user]).fetchone()
+        texts = conn.execute("SELECT vault.open_texts(%s)", [number]).fetchall()
     if row is None or row[0] is None:
         return None
-    return _record(keyring, person_key, row[0])
+    record = _record(keyring, person_key, row[0])
+    written: dict[str, list[str]] = {}
+    for (encrypted,) in texts:
+        text = _record(keyring, person_key, encrypted)
+        written.setdefault(text["column"], []).append(text["text"])
+    return record | {column: " | ".join(dict.fromkeys(found)) for column, found in written.items()}
 
 
 def open_person(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ingest import shown
 from ingest.contracts.model import Feed, header_key
 from ingest.errors import DeliveryCode, DeliveryRefused, Finding
 from ingest.kernels import Integers
@@ -139,7 +140,7 @@ class Header:
             elif key in names:
                 found.setdefault(names[key], []).append(position)
             elif key:
-                unknown.append(_stored(cell))
+                unknown.append(_stored(cell, position))
         findings = []
         for column in feed.columns:
             found_at = found.get(column.name, [])
@@ -150,17 +151,17 @@ class Header:
                 text = f"the required column {column.name} ({column.label}) stands {len(found_at)} times in the header"
                 findings.append(Finding(DeliveryCode.HEADER, text, path))
             elif len(found_at) > 1:
-                unknown.extend(_stored(cells[position]) for position in found_at[1:])
+                unknown.extend(_stored(cells[position], position) for position in found_at[1:])
         if findings:
             raise DeliveryRefused(findings)
         positions = {column.name: found[column.name][0] for column in feed.columns if column.name in found}
-        texts = tuple(_stored(cell) for position, cell in enumerate(cells) if position not in dropped)
+        texts = tuple(_stored(cell, position) for position, cell in enumerate(cells) if position not in dropped)
         return cls(len(cells), positions, tuple(dict.fromkeys(unknown)), frozenset(dropped), texts)
 
 
-def _stored(cell: str) -> str:
+def _stored(cell: str, position: int) -> str:
     """A header cell as the ledger keeps it."""
-    return cell.strip().replace("\0", "")[:200]
+    return shown.header(cell.strip().replace("\0", "")[:200], position)
 
 
 def column_by_header(feed: Feed) -> dict[str, str]:

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingest import shown
 from ingest.barrier import is_panic
 from ingest.contracts.model import Feed, Kind
 from ingest.delivery.manifest import Resource
@@ -55,7 +56,7 @@ class ParquetTable(Table):
         self.header = Header.read(feed, schema.names, resource.path)
         for name, position in self.header.positions.items():
             if pa.types.is_nested(schema.field(position).type):
-                text = f"the column {name} holds {schema.field(position).type} values; write plain ones"
+                text = f"the column {name} holds lists or structures; write plain ones"
                 raise refused(DeliveryCode.HEADER, text, resource.path)
         self.columns = tuple(self.header.positions)
         self.unknown_columns = self.header.unknown
@@ -70,7 +71,8 @@ class ParquetTable(Table):
                 raise
             if isinstance(error, OSError) and error.errno is not None:  # an error of the local disk, not of the file
                 raise
-            text = f"the Parquet file cannot be read ({str(error).splitlines()[0][:100] if str(error) else 'damaged'})"
+            said = shown.error(str(error).splitlines()[0][:100]) if str(error) else "damaged"
+            text = f"the Parquet file cannot be read ({said})"
             raise refused(DeliveryCode.ARCHIVE, text, self.resource.path) from None
 
     def batches(self) -> Iterator[RawBatch]:

@@ -22,6 +22,7 @@ import polars as pl
 import python_calamine
 from numpy.typing import NDArray
 
+from ingest import shown
 from ingest.barrier import is_panic, quiet_panics
 from ingest.contracts.model import Column, Feed, Kind, header_key
 from ingest.delivery.manifest import Resource
@@ -108,7 +109,7 @@ class SheetTable(Table):
             kinds = python_calamine.SheetTypeEnum
             names = [sheet.name for sheet in workbook.sheets_metadata if sheet.typ is not kinds.ChartSheet]
             if name is not None and name not in names:
-                text = f"the workbook has no sheet {name!r:.60}; it has: {', '.join(names)[:200]}"
+                text = f"the workbook has no sheet of the name that the manifest says; it has {len(names)}"
                 self._refuse(text, DeliveryCode.HEADER)
             if not names:
                 self._refuse("the workbook has no sheet")
@@ -124,9 +125,9 @@ class SheetTable(Table):
         except OSError as error:
             if error.errno is not None:
                 raise
-            self._refuse(f"the workbook cannot be read ({str(error)[:100]}); save it again")
+            self._refuse(f"the workbook cannot be read ({shown.error(str(error))[:100]}); save it again")
         except python_calamine.CalamineError as error:
-            self._refuse(f"the workbook cannot be read ({str(error)[:100]}); save it again")
+            self._refuse(f"the workbook cannot be read ({shown.error(str(error))[:100]}); save it again")
         except BaseException as error:
             if not is_panic(error):
                 raise
@@ -214,7 +215,7 @@ class SheetTable(Table):
                     )
             cells.feed(b"", last=True)
         except expat.ExpatError as error:
-            self._refuse(f"the workbook is damaged ({error}); save it again")
+            self._refuse(f"the workbook is damaged ({shown.error(str(error))}); save it again")
         return np.sort(np.array(cells.errors, dtype=np.uint64))
 
     def _sheet_part(self, name: str) -> str:

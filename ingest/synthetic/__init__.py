@@ -96,22 +96,17 @@ def generate(
     _check_numbers(members, settlements)
     _check_formats(formats)
     contracts = contracts or load()
-    writer = _Sender(
-        out=out,
-        contracts=contracts,
-        world=World(
-            draws=Draws(seed),
-            provinces=tuple(provinces),
-            months=tuple(date.fromisoformat(f"{month}-01") for month in months),
-            persons=members,
-            settlements=settlements,
-            code_lists=contracts.code_lists,
-        ),
-        formats=tuple(formats),
-        dirty=dirty,
+    world = World(
+        draws=Draws(seed),
+        provinces=tuple(provinces),
+        months=tuple(date.fromisoformat(f"{month}-01") for month in months),
+        persons=members,
+        settlements=settlements,
+        code_lists=contracts.code_lists,
     )
+    writer = _Sender(out=out, contracts=contracts, world=world, formats=tuple(formats), dirty=dirty)
     out.mkdir(parents=True, exist_ok=True)
-    written = [writer.deliver(delivery) for delivery in _plan(writer.world, contracts)]
+    written = [writer.deliver(delivery) for delivery in _plan(world, contracts)]
     return written + (_faulty_packages(writer) if dirty else [])
 
 
@@ -278,8 +273,8 @@ class _Sender:
                 chosen.append(fault)
         return add_faults(feed, frame, chosen)
 
-    def _below(self, what: str, bound: int) -> int:
-        return int(self.world.draws.below(what, np.zeros(1, dtype=np.uint64), bound)[0])
+    def _below(self, purpose: str, bound: int) -> int:
+        return int(self.world.draws.below(purpose, np.zeros(1, dtype=np.uint64), bound)[0])
 
 
 def _slice(parts: Iterable[Rows], start: int, end: int) -> Iterator[Rows]:

@@ -17,32 +17,32 @@ Shares = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws by purpose (``what``) and number (``index``, one draw per element)."""
+    """Draws by ``purpose`` and number (``index``, one draw per element)."""
 
     seed: int
 
-    def bits(self, what: str, index: Index) -> Index:
+    def bits(self, purpose: str, index: Index) -> Index:
         """64 uniform bits per element (the finaliser of SplitMix64 over seed, purpose and number)."""
-        salt = int.from_bytes(blake2b(f"{self.seed}:{what}".encode(), digest_size=8).digest(), "little")
+        salt = int.from_bytes(blake2b(f"{self.seed}:{purpose}".encode(), digest_size=8).digest(), "little")
         state = index * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return state ^ (state >> np.uint64(31))
 
-    def share(self, what: str, index: Index) -> Shares:
+    def share(self, purpose: str, index: Index) -> Shares:
         """Uniform in [0, 1)."""
-        return (self.bits(what, index) >> np.uint64(11)) * 2.0**-53
+        return (self.bits(purpose, index) >> np.uint64(11)) * 2.0**-53
 
-    def below(self, what: str, index: Index, bound: int | Numbers) -> Numbers:
+    def below(self, purpose: str, index: Index, bound: int | Numbers) -> Numbers:
         """Uniform in 0 .. bound - 1."""
-        return (self.share(what, index) * bound).astype(np.int64)
+        return (self.share(purpose, index) * bound).astype(np.int64)
 
-    def normal(self, what: str, index: Index) -> Shares:
+    def normal(self, purpose: str, index: Index) -> Shares:
         """Standard normal (Box-Muller)."""
-        radius = np.sqrt(-2.0 * np.log1p(-self.share(what + "/radius", index)))
-        return radius * np.cos(2.0 * np.pi * self.share(what + "/angle", index))
+        radius = np.sqrt(-2.0 * np.log1p(-self.share(purpose + "/radius", index)))
+        return radius * np.cos(2.0 * np.pi * self.share(purpose + "/angle", index))
 
-    def weighted(self, what: str, index: Index, weights: Sequence[float]) -> Numbers:
+    def weighted(self, purpose: str, index: Index, weights: Sequence[float]) -> Numbers:
         """Positions in ``weights``, each with the probability of its weight."""
         steps = np.cumsum(weights) / np.sum(weights)
-        return np.minimum(np.searchsorted(steps, self.share(what, index), side="right"), len(weights) - 1)
+        return np.minimum(np.searchsorted(steps, self.share(purpose, index), side="right"), len(weights) - 1)

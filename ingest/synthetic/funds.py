@@ -34,12 +34,12 @@ def budgets(world: World, province: int, month: int, snapshot: bool) -> Iterator
 def _budget(
     world: World, organisation: Index, code: pl.Series, account: str, size: int, month: int, purpose: str = "0"
 ) -> Rows:
-    draws, what = world.draws, f"budget/{account}/{purpose}"
+    draws, item = world.draws, f"budget/{account}/{purpose}"
     year, elapsed = world.months[month].year, world.months[month].month
     index = organisation + np.uint64(year * 100 * SERIES_SIZE)
-    budget = (size * 100 * (0.5 + draws.share(what, index))).astype(np.int64)
-    adjusted = (budget * (0.9 + 0.3 * draws.share(what + "/adjusted", index))).astype(np.int64)
-    spent = adjusted * elapsed // 12 * (70 + draws.below(what + f"/spent/{month}", index, 35)) // 100
+    budget = (size * 100 * (0.5 + draws.share(item, index))).astype(np.int64)
+    adjusted = (budget * (0.9 + 0.3 * draws.share(item + "/adjusted", index))).astype(np.int64)
+    spent = adjusted * elapsed // 12 * (70 + draws.below(item + f"/spent/{month}", index, 35)) // 100
     return Rows(
         index=index,
         values={
@@ -48,7 +48,7 @@ def _budget(
             "budget.account": constant(account, index),
             "budget.use": constant(purpose, index),
             "budget.planned": pl.Series(budget),
-            "budget.changed": where(draws.share(what + "/changed", index) < 0.4, pl.Series(adjusted)),
+            "budget.changed": where(draws.share(item + "/changed", index) < 0.4, pl.Series(adjusted)),
             "budget.spent": pl.Series(spent),
             "budget.until": dates(np.full(len(index), world.last_day(month))),
         },

@@ -108,7 +108,7 @@ class _Chunk:
         """Rows in which the columns of a group have no value."""
         reversals = {rule.reversal_column for rule in self.feed.signs}
         summed = [column for column in group if column.name in self._in_sums]
-        none = self.world.draws.share(self._what(group[0], "none"), self.index) < _EMPTY_SHARE
+        none = self.world.draws.share(self._purpose(group[0], "none"), self.index) < _EMPTY_SHARE
         if summed:  # 0 and no value are the same there
             none = self.index % 2 == 0
             for column in summed:
@@ -121,11 +121,11 @@ class _Chunk:
                 raise WarehouseError(f"{self.feed.table}: its contract allows no value for {names} together")
         return none
 
-    def _what(self, column: Column, more: object) -> str:
+    def _purpose(self, column: Column, more: object) -> str:
         return f"{self.feed.table}/{column.name}/{more}"
 
     def _below(self, column: Column, more: object, bound: int | Numbers) -> Numbers:
-        return self.world.draws.below(self._what(column, more), self.index, bound)
+        return self.world.draws.below(self._purpose(column, more), self.index, bound)
 
     # --- persons -----------------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class _Chunk:
         assert number is not None  # noqa: S101 - the feed has persons
         assert document is not None  # noqa: S101
         known = list(weights_of(document))
-        who = self.world.anyone(self._what(number, "who"), self.index, self.province)
+        who = self.world.anyone(self._purpose(number, "who"), self.index, self.province)
         for turn in range(_TRIES):
             person = self.world.person(who)
             other = (
@@ -143,7 +143,7 @@ class _Chunk:
             ).to_numpy()
             if not other.any():
                 break
-            who[other] = self.world.anyone(self._what(number, turn), self.index[other], self.province)
+            who[other] = self.world.anyone(self._purpose(number, turn), self.index[other], self.province)
         else:
             raise WarehouseError(f"{self.feed.table}: no person was found with a document that {document.name} allows")
         sources = {number.name: "person.number", document.name: "person.document"}
@@ -167,8 +167,8 @@ class _Chunk:
             if not len(wrong):
                 return texts
             if column.pattern is not None:
-                what = self._what(column, turn)
-                again = patterns.matching(column.pattern, self.world.draws, what, self.index[wrong])
+                purpose = self._purpose(column, turn)
+                again = patterns.matching(column.pattern, self.world.draws, purpose, self.index[wrong])
             else:
                 again = self._usual(column, turn).gather(wrong)
             texts = texts.scatter(wrong, again)
@@ -186,7 +186,7 @@ class _Chunk:
 
     def _usual(self, column: Column, turn: int) -> pl.Series:
         if weights := {code: weight for code, weight in weights_of(column).items() if code}:
-            chosen = self.world.draws.weighted(self._what(column, turn), self.index, list(weights.values()))
+            chosen = self.world.draws.weighted(self._purpose(column, turn), self.index, list(weights.values()))
             return choose(list(weights), chosen)
         match column.kind:
             case Kind.DIVISION:
@@ -207,7 +207,7 @@ class _Chunk:
 
     def _flags(self, column: Column) -> pl.Series:
         weights = {code: weight for code, weight in weights_of(column).items() if code} or {"1": 6, "0": 4}
-        chosen = self.world.draws.weighted(self._what(column, "flag"), self.index, list(weights.values()))
+        chosen = self.world.draws.weighted(self._purpose(column, "flag"), self.index, list(weights.values()))
         return choose(list(weights), chosen) == "1"
 
     # --- dates and numbers -------------------------------------------------------------------------------------------

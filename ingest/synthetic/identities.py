@@ -49,7 +49,7 @@ def _minimal(rays: Sequence[NDArray[np.int64]], width: int) -> NDArray[np.int64]
 
 
 def drawn(
-    cone: NDArray[np.int64], low: Numbers, high: Numbers, most: int, draws: Draws, what: str, index: Index
+    cone: NDArray[np.int64], low: Numbers, high: Numbers, most: int, draws: Draws, purpose: str, index: Index
 ) -> NDArray[np.int64] | None:
     """Amounts of the cone, one row per element of ``index``, one column per amount.
 
@@ -59,7 +59,7 @@ def drawn(
         high: each amount is at most so great.
         most: drawn amounts do not exceed this, even if ``high`` is greater.
         draws: of the world.
-        what: purpose of the draws.
+        purpose: of the draws.
         index: the rows.
 
     Returns:
@@ -79,6 +79,6 @@ def drawn(
     room = np.minimum(high - least, most) // _DRAWN
     times = np.where(cone > 0, room // np.maximum(cone, 1), most).min(axis=1)
     for turn in range(_DRAWN):
-        edge = draws.below(f"{what}/edge/{turn}", index, len(cone))
-        result += cone[edge] * draws.below(f"{what}/times/{turn}", index, times[edge] + 1)[:, None]
+        edge = draws.below(f"{purpose}/edge/{turn}", index, len(cone))
+        result += cone[edge] * draws.below(f"{purpose}/times/{turn}", index, times[edge] + 1)[:, None]
     return result

@@ -237,9 +237,9 @@ def _money(world: World, index: Index, care: Numbers) -> dict[str, pl.Series]:
     fee = np.exp(draws.normal("fee", index) * spread[care]) * median[care] * 100
     total = np.clip(fee, 500, 90_000_000).astype(np.int64)
 
-    def part(what: str, of: Numbers, least: float, most: float, often: float = 1.0) -> Numbers:
-        share = least + (most - least) * draws.share(what, index)
-        return (of * share * (draws.share(what + "/has", index) < often)).astype(np.int64)
+    def part(purpose: str, of: Numbers, least: float, most: float, often: float = 1.0) -> Numbers:
+        share = least + (most - least) * draws.share(purpose, index)
+        return (of * share * (draws.share(purpose + "/has", index) < often)).astype(np.int64)
 
     own, over = part("fee.own", total, 0.02, 0.12), part("fee.over", total, 0, 0.03, 0.5)
     first = part("fee.first", total, 0, 0.06, 0.6)

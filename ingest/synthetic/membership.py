@@ -30,7 +30,7 @@ def federations(world: World, province: int) -> Rows:
     index = (number + SERIES_SIZE // 2 + (province + 1) * SERIES_SIZE).astype(np.uint64)
     text = pl.Series(divisions).cast(pl.String)
     unknown = dict.fromkeys(["employer.uscc", "employer.name"], constant(None, index))
-    uncounted = dict.fromkeys([f"organisation.{what}" for what in ("staff", "women", "migrants", "units")])
+    uncounted = dict.fromkeys([f"organisation.{count}" for count in ("staff", "women", "migrants", "units")])
     return Rows(
         index=index,
         values={

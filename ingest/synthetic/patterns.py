@@ -26,46 +26,48 @@ _CATEGORIES = {
 }
 
 
-def matching(pattern: str, draws: Draws, what: str, index: Index) -> pl.Series:
+def matching(pattern: str, draws: Draws, purpose: str, index: Index) -> pl.Series:
     """Texts that match the whole of an expression, one per element of ``index``.
 
     Raises:
         WarehouseError: The expression looks around or back. The engine that checks rows does not know these either.
     """
     try:
-        return _sequence(_parser.parse(pattern), draws, what, index)
+        return _sequence(_parser.parse(pattern), draws, purpose, index)
     except NotImplementedError as error:
         raise WarehouseError(f"no text can be drawn for '{pattern}': {error} is not supported") from error
 
 
-def _sequence(tree: Iterable[tuple[Any, Any]], draws: Draws, what: str, index: Index) -> pl.Series:
+def _sequence(tree: Iterable[tuple[Any, Any]], draws: Draws, purpose: str, index: Index) -> pl.Series:
     text = constant("", index)
     for number, (operation, given) in enumerate(tree):
-        text = text + _piece(str(operation), given, draws, f"{what}/{number}", index)
+        text = text + _piece(str(operation), given, draws, f"{purpose}/{number}", index)
     return text
 
 
-def _piece(operation: str, given: Any, draws: Draws, what: str, index: Index) -> pl.Series:
+def _piece(operation: str, given: Any, draws: Draws, purpose: str, index: Index) -> pl.Series:
     match operation:
         case "AT":  # an anchor matches no character
             return constant("", index)
         case "SUBPATTERN":
-            return _sequence(given[-1], draws, what, index)
+            return _sequence(given[-1], draws, purpose, index)
         case "BRANCH":
-            ways = [_sequence(way, draws, f"{what}.{number}", index) for number, way in enumerate(given[1])]
-            return one_of(draws.below(what, index, len(ways)), *ways)
+            branches = [
+                _sequence(branch, draws, f"{purpose}.{number}", index) for number, branch in enumerate(given[1])
+            ]
+            return one_of(draws.below(purpose, index, len(branches)), *branches)
         case "MAX_REPEAT" | "MIN_REPEAT":
             least, most, repeated = given
             most = min(int(most), least + _MORE)
-            turns = least + draws.below(what, index, most - least + 1)
+            turns = least + draws.below(purpose, index, most - least + 1)
             text = constant("", index)
             for turn in range(most):
-                longer = text + _sequence(repeated, draws, f"{what}.{turn}", index)
+                longer = text + _sequence(repeated, draws, f"{purpose}.{turn}", index)
                 text = longer.zip_with(pl.Series(turn < turns), text)
             return text
         case "LITERAL" | "NOT_LITERAL" | "ANY" | "IN":
             characters = _characters(operation, given)
-            return choose(characters, draws.below(what, index, len(characters)))
+            return choose(characters, draws.below(purpose, index, len(characters)))
     raise NotImplementedError(operation)
 
 

@@ -164,9 +164,9 @@ def _disputes(world: World, province: int, index: Index, reported_month: int, mo
     return rows, closed
 
 
-def _part(world: World, what: str, index: Index, whole: Numbers, least: float) -> pl.Series:
+def _part(world: World, purpose: str, index: Index, whole: Numbers, least: float) -> pl.Series:
     """At least this share of the whole, at most all."""
-    return pl.Series((whole * (least + (1 - least) * world.draws.share(what, index))).astype(np.int64))
+    return pl.Series((whole * (least + (1 - least) * world.draws.share(purpose, index))).astype(np.int64))
 
 
 ROW_MAKERS: dict[str, RowMaker] = {

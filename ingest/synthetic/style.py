@@ -56,8 +56,8 @@ class Style:
 def style_of(draws: Draws, file: str, feed: Feed, rows: int, formats: Sequence[str], *, dirty: bool) -> Style:
     """The style of a file (``file``: its delivery, feed and number); senders that are not ``dirty`` write UTF-8."""
 
-    def pick(what: str, options: Sequence[T]) -> T:
-        at = draws.below(f"style/{file}/{what}", np.zeros(1, dtype=np.uint64), len(options))
+    def pick(purpose: str, options: Sequence[T]) -> T:
+        at = draws.below(f"style/{file}/{purpose}", np.zeros(1, dtype=np.uint64), len(options))
         return options[int(at[0])]
 
     usable = [name for name in formats if name != "xlsx" or rows * len(feed.columns) <= _SHEET_CELLS]
@@ -157,21 +157,21 @@ def weights_of(column: Column) -> Mapping[str, float]:
 
 
 def _drawn(column: Column, index: Index, draws: Draws) -> pl.Series:
-    what = f"column/{column.name}"
+    purpose = f"column/{column.name}"
     if weights := weights_of(column):
-        drawn = choose(list(weights), draws.weighted(what, index, list(weights.values())))
+        drawn = choose(list(weights), draws.weighted(purpose, index, list(weights.values())))
         drawn = drawn.set(drawn == "", None)
         return drawn == "1" if column.kind is Kind.FLAG else drawn
     match column.kind:
         case Kind.FLAG:
-            return pl.Series(draws.share(what, index) < 0.6)
+            return pl.Series(draws.share(purpose, index) < 0.6)
         case Kind.DATE:
-            return pl.Series(np.datetime64("1990-01-01", "D") + draws.below(what, index, 12_000)).cast(pl.Date)
+            return pl.Series(np.datetime64("1990-01-01", "D") + draws.below(purpose, index, 12_000)).cast(pl.Date)
         case Kind.MONTH:
-            return pl.Series((np.datetime64("1990-01", "M") + draws.below(what, index, 400)).astype("datetime64[D]"))
+            return pl.Series((np.datetime64("1990-01", "M") + draws.below(purpose, index, 400)).astype("datetime64[D]"))
         case Kind.INTEGER | Kind.NUMBER | Kind.MONEY:
             most = min(float(column.maximum or 300), 300.0)
-            drawn = pl.Series(draws.below(what, index, int(most) + 1))
+            drawn = pl.Series(draws.below(purpose, index, int(most) + 1))
             return drawn.cast(pl.Float64) if column.kind is Kind.NUMBER else drawn
         case _:
             text = numbering.padded(f"{column.name}-", index.astype(np.int64) % 10_000_000, 7)

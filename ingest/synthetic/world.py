@@ -87,11 +87,11 @@ class World:
         """Last day of month number ``month``."""
         return (np.datetime64(self.months[month], "M") + 1).astype("datetime64[D]") - 1
 
-    def day_in(self, what: str, index: Index, month: int | Numbers) -> Days:
+    def day_in(self, purpose: str, index: Index, month: int | Numbers) -> Days:
         """A day in the month of each element (0 is the first month covered, negative numbers lie before it)."""
         start = np.datetime64(self.months[0], "M") + month
         first, after = start.astype("datetime64[D]"), (start + 1).astype("datetime64[D]")
-        return np.asarray(first + self.draws.below(what, index, (after - first).astype(np.int64)), "datetime64[D]")
+        return np.asarray(first + self.draws.below(purpose, index, (after - first).astype(np.int64)), "datetime64[D]")
 
     def updated(self, index: Index, month: int) -> pl.Series:
         """When a sender last changed each row: a time in the month."""
@@ -105,11 +105,11 @@ class World:
         for start in range(province, self.persons, step * CHUNK):
             yield np.arange(start, min(start + step * CHUNK, self.persons), step, dtype=np.uint64)
 
-    def anyone(self, what: str, index: Index, province: int) -> Index:
+    def anyone(self, purpose: str, index: Index, province: int) -> Index:
         """For each event a person who lives in the province."""
         step = len(self.provinces)
         living = max((self.persons - province + step - 1) // step, 1)
-        return (self.draws.below(what, index, living) * step + province).astype(np.uint64)
+        return (self.draws.below(purpose, index, living) * step + province).astype(np.uint64)
 
     def events(self, province: int, month: int, every: int) -> Iterator[Index]:
         """Numbers of the ``every`` events that a province reports in a month, in chunks; unique in the world."""

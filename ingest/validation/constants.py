@@ -34,6 +34,9 @@ OTHER_NUMBER_LENGTH = (4, 50)
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_WEIGHTS = tuple(pow(3, position, 31) for position in range(17))
 
+#: What the code of a one-person business (个体工商户) begins with: register of companies, then kind of organisation.
+ONE_PERSON_USCC = "92"
+
 # --- numbers with a fixed form ---
 
 #: Mobile telephone numbers: the least and the greatest digit of each position.

@@ -38,6 +38,7 @@ from ingest.validation.constants import (
     RESIDENT_WEIGHTS,
     days_since_epoch,
 )
+from ingest.validation.identifiers import find_numbers, find_own, one_person_columns, own_columns
 from ingest.validation.rules import CN, FOREIGN_RESIDENT, classes, listed
 from ingest.validation.value_cache import ValueCache, seed_of
 
@@ -182,6 +183,8 @@ class FastPath:
         self.columns = ["line_number", "content_hash", *(PERSON if feed.has_person else ()), *landed]
         self._last_day = days_since_epoch(context.created_date)
         self._caches = {column.name: ValueCache(column, context) for column in feed.columns}
+        self._one_person_columns = {column.name for column in one_person_columns(feed)}
+        self._own_columns = list(own_columns(feed))
         self._personal = [c.name for c in feed.columns if c.personal or c.kind is Kind.CERT_TYPE]
         self._seen = SeenFilter()
         self._persons: list[pa.RecordBatch] = []
@@ -206,6 +209,7 @@ class FastPath:
             if column.required:
                 needs_check |= ~read[column.name].given() if column.name in read else True
         self._check_rules(read, needs_check, warnings)
+        self._check_identifiers(read, needs_check)
         for column in self.feed.columns:
             if column.default_zero and isinstance(amounts := read.get(column.name), _IntColumn):
                 amounts.values[amounts.values == NULL] = 0
@@ -290,6 +294,23 @@ class FastPath:
         last = _NO_BOUND if column.may_lie_ahead else self._last_day
         values.read_times(*span, timed, _FIRST_DAY, last, _PLACEHOLDER_DAYS, found, needs_check)
         return _IntColumn(found, 8, 1_000_000, -_MICROSECONDS) if timed else _IntColumn(found, 4, 1, -_DAYS)
+
+    # --- identifiers ---
+
+    def _check_identifiers(self, read: Mapping[str, _Column], needs_check: Mask) -> None:
+        """Rows that hold an identifier where it does not belong need a full check."""
+        for column in self.feed.columns:
+            found = read.get(column.name)
+            if isinstance(found, _CachedColumn):  # distinct values were searched when they were learned
+                if column.name in self._one_person_columns:
+                    needs_check |= found.cache.one_person[found.numbers]
+            elif isinstance(found, _TextColumn):
+                find_numbers(column, (found.buffer, found.starts, found.ends), self.context.created_date, needs_check)
+        for column, other, shortest in self._own_columns:
+            text, identifier = read.get(column.name), read.get(other.name)
+            if isinstance(text, _TextColumn) and isinstance(identifier, _TextColumn):
+                other_span = identifier.buffer, identifier.starts, identifier.ends
+                find_own((text.buffer, text.starts, text.ends), other_span, shortest, needs_check)
 
     # --- rules ---
 

@@ -18,13 +18,23 @@ from ingest.kernels import NULL
 from ingest.kernels.byte_column import ByteColumn, Mask, Matrix, digits, from_matrix, nulls, true
 from ingest.kernels.hashing import add_integer_hashes, add_text_hashes
 from ingest.privacy.keyring import Keyring
+from ingest.stripping import stripped
 from ingest.validation import identity_numbers
-from ingest.validation.cleaning import Cleaned, Context, any_of, clean, missing, typed
+from ingest.validation.cleaning import Cleaned, Context, any_of, clean, missing, patch, typed
 from ingest.validation.constants import (
     FIRST_DATE,
     FOREIGN_RESIDENT_FIRST,
     OTHER_NUMBER_LENGTH,
     days_since_epoch,
+)
+from ingest.validation.identifiers import (
+    business_names,
+    find_numbers,
+    find_own,
+    masked,
+    one_person,
+    own_columns,
+    span,
 )
 from ingest.validation.value_cache import seed_of
 
@@ -56,12 +66,17 @@ class CheckedBatch:
         rejected: ``line_number``, ``row`` (index in the batch), ``reasons`` (list of ``CODE:column`` or ``CODE``),
             ``content_hash`` and the key columns as landed (both null where the key is not full).
         warnings: ``line_number``, ``codes``; of good and rejected rows alike.
+        texts: what good rows held where only a code, a mask or a hash lands: ``line_number``, ``column``,
+            ``person_key`` (null where there is none), ``text``.
+        replaced: how many values of each column were replaced by a hash, of good and rejected rows.
     """
 
     good: pl.DataFrame
     persons: pl.DataFrame
     rejected: pl.DataFrame
     warnings: pl.DataFrame
+    texts: pl.DataFrame
+    replaced: Mapping[str, int]
 
 
 @dataclass
@@ -151,7 +166,11 @@ def check(batch: RowBatch, feed: Feed, context: Context, keyring: Keyring) -> Ch
         _check_agreement(feed, columns, person, notes)
 
     bad = any_of([mask for _, mask in notes.reasons], height)
-    content = _content_hash(feed, columns, wrong)
+    kept = _KeptTexts()
+    _keep_free_texts(batch, feed, columns, kept)
+    content = _content_hash(feed, columns, wrong, kept)
+    _mask_names(feed, columns, kept)
+    replaced = _replace_identifiers(feed, columns, context, keyring, notes, kept)
     lines = batch.line.cast(pl.Int64).alias("line_number")
     keys = _full_keys(feed, columns, wrong, content)
     rejected = listed(notes.rows(notes.reasons), "reasons")
@@ -165,10 +184,97 @@ def check(batch: RowBatch, feed: Feed, context: Context, keyring: Keyring) -> Ch
     good_rows = rows if not bad.any() else rows.filter(good)
     return CheckedBatch(
         good=good_rows,
+        texts=kept.of_good_rows(rows, bad),
+        replaced=replaced,
         persons=_persons(feed, columns, good_rows, good),
         rejected=pl.concat([lines.gather(rejected_rows).to_frame(), rejected, keys[rejected_rows]], how="horizontal"),
         warnings=warnings.select(lines.gather(warnings["row"]), "codes"),
     )
+
+
+# --- what does not land as it was delivered ---------------------------------------------------------------------
+
+
+@dataclass
+class _KeptTexts:
+    """The texts of a batch that go to the vault, by column: the rows, and what they hold."""
+
+    found: list[tuple[str, NDArray[np.int64], pl.Series]] = field(default_factory=list)
+
+    def add(self, column: str, rows: Mask, texts: pl.Series) -> None:
+        """``texts``: of all rows, of which only ``rows`` are kept."""
+        if rows.any():
+            positions = np.flatnonzero(rows)
+            self.found.append((column, positions, texts.gather(positions)))
+
+    def of_good_rows(self, rows: pl.DataFrame, bad: Mask) -> pl.DataFrame:
+        """As ``CheckedBatch.texts``. ``rows``: all rows of the batch as they land."""
+        schema = {"line_number": pl.Int64, "column": pl.String, "person_key": pl.Binary, "text": pl.String}
+        parts = []
+        for column, positions, texts in self.found:
+            good = positions[~bad[positions]]
+            nobody = pl.Series([None], dtype=pl.Binary).new_from_index(0, len(good))
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "line_number": rows["line_number"].gather(good),
+                        "column": pl.Series([column], dtype=pl.String).new_from_index(0, len(good)),
+                        "person_key": rows["person_key"].gather(good) if "person_key" in rows.columns else nobody,
+                        "text": texts.filter(pl.Series(~bad[positions])),
+                    },
+                    schema=schema,
+                )
+            )
+        return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
+
+
+def _keep_free_texts(batch: RowBatch, feed: Feed, columns: Mapping[str, Cleaned], kept: _KeptTexts) -> None:
+    """Keep the texts that stand in no code list; the code for other lands."""
+    for column in feed.columns:
+        rows = columns[column.name].flags.get(RowCode.FREE_TEXT)
+        if rows is not None:
+            kept.add(column.name, rows, stripped(batch.frame[column.name].cast(pl.String)))
+
+
+def _mask_names(feed: Feed, columns: Mapping[str, Cleaned], kept: _KeptTexts) -> None:
+    """Mask the names of one-person businesses, which are mostly that of their owner."""
+    names = [column for column in business_names(feed) if not _is_empty(columns[column.name])]
+    if not names:
+        return
+    values = {name: cleaned.text for name, cleaned in columns.items()}
+    owned = one_person(feed, values, len(values[names[0].name]))
+    for column in names:
+        cleaned = columns[column.name]
+        rows = owned & ~nulls(cleaned.text)
+        if rows.any():
+            kept.add(column.name, rows, cleaned.text)
+            positions = np.flatnonzero(rows)
+            cleaned.text = cleaned.value = patch(cleaned.text, positions, masked(cleaned.text.gather(positions)))
+
+
+def _replace_identifiers(
+    feed: Feed, columns: Mapping[str, Cleaned], context: Context, keyring: Keyring, notes: _Notes, kept: _KeptTexts
+) -> dict[str, int]:
+    """Replace texts that hold an identity or telephone number, or what the row says of its person, by a keyed hash."""
+    found: dict[str, Mask] = {}
+    spans = {}
+    for column in feed.columns:
+        if column.takes_any_text and not _is_empty(columns[column.name]):
+            spans[column.name] = span(columns[column.name].text)
+            found[column.name] = np.zeros(notes.height, dtype=np.bool_)
+            find_numbers(column, spans[column.name], context.created_date, found[column.name])
+    for column, other, shortest in own_columns(feed):
+        if column.name in spans and not _is_empty(columns[other.name]):
+            find_own(spans[column.name], span(columns[other.name].text), shortest, found[column.name])
+    for name, rows in found.items():
+        if rows.any():
+            notes.add(RowCode.IDENTIFIER, name, rows)
+            cleaned, positions = columns[name], np.flatnonzero(rows)
+            kept.add(name, rows, cleaned.text)
+            cleaned.text = cleaned.value = patch(
+                cleaned.text, positions, keyring.replaced(cleaned.text.gather(positions))
+            )
+    return {name: int(np.count_nonzero(rows)) for name, rows in found.items() if rows.any()}
 
 
 def _clean_columns(batch: RowBatch, feed: Feed, context: Context) -> dict[str, Cleaned]:
@@ -205,22 +311,12 @@ def _check_person(
     content = ByteColumn(text)
 
     person = _Person.of_nobody(column, text)
-    right = usable & ~checkable
-    if right.any():
-        characters = text.str.len_chars().to_numpy()
-        shortest, longest = OTHER_NUMBER_LENGTH
-        right &= (characters >= shortest) & (characters <= longest)
-
+    right = _have_length(text, usable & ~checkable)
     rows = np.flatnonzero(checkable & (content.lengths == 18))
     matrix = content.matrix(rows, 18)
     read = identity_numbers.residents(matrix)
-    of_resident = chinese[rows]
-    born = read.dated & (read.birth >= days_since_epoch(FIRST_DATE))
-    born &= read.birth <= days_since_epoch(context.created_date)
-    right[rows] = read.checked & np.where(
-        of_resident, read.province & born, matrix[:, 0] == ord(FOREIGN_RESIDENT_FIRST)
-    )
-    person.resident[rows] = right[rows] & of_resident
+    right[rows] = _are_right(read, matrix, chinese[rows], days_since_epoch(context.created_date))
+    person.resident[rows] = right[rows] & chinese[rows]
     person.male[rows] = read.male
     person.year[rows] = read.year
     person.birth[rows] = read.birth
@@ -236,6 +332,30 @@ def _check_person(
     number.reject(RowCode.ID, usable & ~right & ~broken)
     person.identity = _identity(type_column, kind, number.text, right, chinese)
     return person
+
+
+def _have_length(text: pl.Series, others: Mask) -> Mask:
+    """Which of the numbers without check character have a length that such numbers can have."""
+    if not others.any():
+        return others
+    characters = text.str.len_chars().to_numpy()
+    shortest, longest = OTHER_NUMBER_LENGTH
+    return others & (characters >= shortest) & (characters <= longest)
+
+
+def _are_right(read: identity_numbers.Residents, numbers: Matrix, of_resident: Mask, last_birth: int) -> Mask:
+    """Which numbers with a check character are right.
+
+    Args:
+        read: What the numbers say.
+        numbers: (n, 18) Their characters.
+        of_resident: Which are numbers of residents; the others are those of foreigners with permanent residence.
+        last_birth: Latest birth date, in days since 1970-01-01.
+    """
+    born = read.dated & (read.birth >= days_since_epoch(FIRST_DATE)) & (read.birth <= last_birth)
+    is_foreign = numbers[:, 0] == ord(FOREIGN_RESIDENT_FIRST)
+    right: Mask = read.checked & np.where(of_resident, read.province & born, is_foreign)
+    return right
 
 
 def _changed_by_spreadsheet(text: pl.Series, suspects: Mask, rows: NDArray[np.int64], numbers: Matrix) -> Mask:
@@ -418,13 +538,19 @@ def _hundredths(column: Column, value: pl.Series) -> NDArray[np.int64]:
 # --- keys and content -------------------------------------------------------------------------------------------
 
 
-def _content_hash(feed: Feed, columns: Mapping[str, Cleaned], wrong: Mapping[str, Mask]) -> pl.Series:
-    """Equal for rows whose cleaned values are all equal; a wrong value counts as none, money left out as 0."""
+def _content_hash(feed: Feed, columns: Mapping[str, Cleaned], wrong: Mapping[str, Mask], kept: _KeptTexts) -> pl.Series:
+    """Equal for rows whose cleaned values are all equal; a wrong value counts as none, money left out as 0.
+
+    A free text counts as it was delivered, not as the code that lands.
+    """
+    free = {name: (positions, texts) for name, positions, texts in kept.found}
     states = np.zeros(len(next(iter(columns.values())).text), dtype=np.uint64)
     for column in feed.columns:
         cleaned = columns[column.name]
         counted = column.kind in (Kind.MONEY, Kind.DATE, Kind.DATETIME)
         value = cleaned.value if counted else cleaned.text
+        if column.name in free:
+            value = patch(value, *free[column.name])
         if wrong[column.name].any():
             value = value.set(pl.Series(wrong[column.name]), None)
         if counted:

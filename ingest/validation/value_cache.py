@@ -6,14 +6,16 @@ import numpy as np
 import polars as pl
 
 from ingest.contracts.model import Column, Kind
+from ingest.errors import RowCode
 from ingest.kernels import NULL, Buffer, Integers, Offsets
-from ingest.kernels.byte_column import ByteColumn, true
+from ingest.kernels.byte_column import ByteColumn, Mask, true
 from ingest.kernels.hashing import add_text_hashes
 from ingest.kernels.interning import TextInterner
 from ingest.landing.pg_copy import encode_fields
 from ingest.landing.tables import dtype
 from ingest.validation import cleaning
 from ingest.validation.cleaning import Context
+from ingest.validation.identifiers import ONE_PERSON_ROLES, find_numbers, is_one_person
 
 #: The cache is emptied when it holds more distinct values, or more bytes of them.
 _MAX_VALUES = 1 << 16
@@ -29,7 +31,9 @@ class ValueCache:
 
     Attributes:
         texts: The cleaned text, None for no value.
-        needs_check: Whether it breaks a rule, or belongs to a key and is changed by cleaning.
+        needs_check: Whether it breaks a rule, belongs to a key and is changed by cleaning, holds an identifier, or is
+            free text: then the rules decide what lands.
+        one_person: Whether it says that the employer is a one-person business.
         starts, ends: Where its field, as COPY writes it, lies in ``buffer``.
         hashes: What it adds to the content hash of its row.
         amounts: Of numbers hundredths, of months days since 1970-01-01; NULL for no value.
@@ -46,6 +50,7 @@ class ValueCache:
         self.buffer = np.empty(0, dtype=np.uint8)
         self.starts = self.ends = np.empty(0, dtype=np.int32)
         self.needs_check = np.empty(0, dtype=np.bool_)
+        self.one_person = np.empty(0, dtype=np.bool_)
         self.hashes = np.empty(0, dtype=np.uint64)
         self.amounts = np.empty(0, dtype=np.int64)
         self.warnings: dict[str, np.ndarray] = {}
@@ -85,7 +90,15 @@ class ValueCache:
         needs_check = cleaned.wrong
         if self.column.key:  # duplicates are found by keys as delivered: see ``Staging``
             needs_check = needs_check | true(cleaned.text != added)
+        needs_check = needs_check | cleaned.flags.get(RowCode.FREE_TEXT, none)
+        find_numbers(self.column, (content.data, bounds[:-1], bounds[1:]), self.context.created_date, needs_check)
         self.needs_check = np.append(self.needs_check, needs_check)
+        self.one_person = np.append(self.one_person, self._is_one_person(cleaned.text))
+
+    def _is_one_person(self, texts: pl.Series) -> Mask:
+        if self.column.role in ONE_PERSON_ROLES:
+            return is_one_person(self.column, texts)
+        return np.zeros(len(texts), dtype=np.bool_)
 
 
 def seed_of(column: Column) -> np.uint64:

@@ -78,6 +78,7 @@ _FUNCTIONS = (
     "vault.ask_for_person(uuid, text, text, text, text)",
     "vault.ask_in_emergency(uuid, text, text)",
     "vault.open_person(bigint, text)",
+    "vault.open_texts(bigint)",
 )
 
 

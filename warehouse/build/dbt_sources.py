@@ -98,9 +98,25 @@ def _macros(contracts: Contracts) -> str:
             "The code lists of the contracts; each is a seed.",
             _list(map(repr, sorted(contracts.code_lists))),
         ),
+        _macro(
+            "free_texts",
+            "Columns whose texts do not land: the texts that have a code, and what lands for every other one.",
+            "{" + "".join(_free_texts(feeds)) + "\n    }",
+        ),
         _macro("snapshot_sources", "Sources whose senders deliver complete registers.", _list(map(repr, snapshots))),
     ]
     return "\n".join([f"{{# {_WRITTEN} #}}", *macros])
+
+
+def _free_texts(feeds: Iterable[Feed]) -> Iterator[str]:
+    for feed in feeds:
+        for column in feed.columns:
+            if column.is_free_text and column.code_list is not None:
+                known = {text: code for text, code in column.code_list.spellings.items() if text != code}
+                yield f"\n        '{feed.table}.{column.name}': {{"
+                yield f"\n            'codes': {list(column.code_list.codes)!r},"
+                yield f"\n            'texts': {known!r},"
+                yield f"\n            'other': {column.other_code!r},\n        }},"
 
 
 def _macro(name: str, description: str, value: str) -> str:
@@ -165,7 +181,7 @@ def _column(feed: Feed, name: str, kind: str) -> dict[str, Any]:
             "data_type": kind,
             "config": {"meta": {"classification": classification}},
         }
-    meta = {"label": column.label, "classification": column.classification}
+    meta = {"label": column.label, "classification": column.landed_classification}
     if column.role is not None:
         meta["role"] = str(column.role)
     if column.code_list is not None:

@@ -158,13 +158,22 @@ def move(
             note(conn, result)
 
     try:
-        for attempt in _attempts_to_lock(stop_after_delay(max(0, deadline - time.monotonic()))):
-            lock_timeout = _wait_for_lock_chance(conn, max(0, deadline - time.monotonic()))
-            with attempt:
-                replace_all(lock_timeout)
+        _replace_when_unlocked(conn, replace_all, deadline)
     except RetryError as error:
         _insist(conn, build, replace_all, max_wait, error)
     return result
+
+
+def _replace_when_unlocked(conn: psycopg.Connection, replace_all: Callable[[float], None], deadline: float) -> None:
+    """Replace the views as soon as readers leave a chance to lock them all.
+
+    Raises:
+        RetryError: They have left none until the deadline.
+    """
+    for attempt in _attempts_to_lock(stop_after_delay(max(0, deadline - time.monotonic()))):
+        lock_timeout = _wait_for_lock_chance(conn, max(0, deadline - time.monotonic()))
+        with attempt:
+            replace_all(lock_timeout)
 
 
 def _attempts_to_lock(stop: stop_base) -> Retrying:

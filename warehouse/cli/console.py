@@ -139,15 +139,15 @@ def print_not_decided(failure: NotDecided) -> None:
 
 def fail_if_not_decided(failures: Sequence[NotDecided]) -> None:
     """Raise WarehouseError when packages were not decided: at the end of a command, after everything else was done."""
-    again = dict.fromkeys(one.package for one in failures if not isinstance(one, SetAside))
-    set_aside = dict.fromkeys(one.package for one in failures if isinstance(one, SetAside))
-    told = []
+    again = dict.fromkeys(failure.package for failure in failures if not isinstance(failure, SetAside))
+    set_aside = dict.fromkeys(failure.package for failure in failures if isinstance(failure, SetAside))
+    messages = []
     if again:
-        told.append(
+        messages.append(
             f"Not decided: {', '.join(again)}. The next pass tries again; ops.delivery_step and the engineers' guide"
             " say more."
         )
     if set_aside:
-        told.append(f"Set aside: {', '.join(set_aside)}. `warehouse explain NAME` says what to do.")
-    if told:
-        raise WarehouseError(" ".join(told))
+        messages.append(f"Set aside: {', '.join(set_aside)}. `warehouse explain NAME` says what to do.")
+    if messages:
+        raise WarehouseError(" ".join(messages))

@@ -131,12 +131,13 @@ def _find(conn: psycopg.Connection[Any], table: str, role: str) -> Relation:
         " WHERE n.nspname = ANY(%s) AND c.relkind IN ('v', 'm', 'r', 'p')",
         [list(_SCHEMAS)],
     )
-    relations = sorted((Relation(*row) for row in rows), key=lambda one: (_SCHEMAS.index(one.schema), one.name))
+    relations = [Relation(*row) for row in rows]
+    relations.sort(key=lambda relation: (_SCHEMAS.index(relation.schema), relation.name))
     if not relations:
         raise WarehouseError("Nothing is published yet.")
-    found = next((one for one in relations if table in (str(one), one.name)), None)
+    found = next((relation for relation in relations if table in (str(relation), relation.name)), None)
     if found is None:
-        spellings = {spelling: str(one) for one in relations[::-1] for spelling in (str(one), one.name)}
+        spellings = {name: str(relation) for relation in relations[::-1] for name in (str(relation), relation.name)}
         like = dict.fromkeys(spellings[near] for near in difflib.get_close_matches(table, spellings, n=4))
         raise WarehouseError(f"There is no published table {table!r}." + (f" Is it {', '.join(like)}?" if like else ""))
     if not found.is_readable:

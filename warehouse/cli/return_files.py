@@ -269,8 +269,9 @@ class _Sheet:
         return found
 
     def _explanation(self, reason: str) -> str:
-        told = code_texts.load()[reason.partition(":")[0]]
-        return f"{reason}\n{told.meaning.zh}\n{told.meaning.en}\n处理：{told.remedy.zh}\nWhat to do: {told.remedy.en}"
+        code_text = code_texts.load()[reason.partition(":")[0]]
+        meaning, remedy = code_text.meaning, code_text.remedy
+        return f"{reason}\n{meaning.zh}\n{meaning.en}\n处理：{remedy.zh}\nWhat to do: {remedy.en}"
 
 
 def _write_reasons(
@@ -282,11 +283,13 @@ def _write_reasons(
     sheet.set_column(0, 3, 18)
     sheet.set_column(4, 7, 48, styles.wrapped)
     number = 0
-    for number, ((file_no, reason), rows) in enumerate(sorted(counts.items(), key=lambda one: (-one[1], one[0])), 1):
+    most_rows_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    for number, ((file_no, reason), rows) in enumerate(most_rows_first, 1):
         file, (code, _, column) = delivery.files[file_no], reason.partition(":")
-        told = code_texts.load()[code]
+        code_text = code_texts.load()[code]
         known = file.feed.by_name.get(column) if file.feed is not None else None
-        texts = [told.meaning.zh, told.meaning.en, told.remedy.zh, told.remedy.en, file.sheet]
+        meaning, remedy = code_text.meaning, code_text.remedy
+        texts = [meaning.zh, meaning.en, remedy.zh, remedy.en, file.sheet]
         for position, text in enumerate((code, column, known.label if known else "")):
             sheet.write_string(number, position, text)
         sheet.write_number(number, 3, rows)

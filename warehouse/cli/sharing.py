@@ -224,12 +224,13 @@ def affected(
             raise WarehouseError(f"The ledger knows no delivery named {subject!r}, and it is no person_key.")
         found = outbox.affected(conn, None if person else subject, person)
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([asdict(extract) for extract in found])
         return
-    for one in found:
+    for extract in found:
         out.print(
-            f"{one.recipient} ({one.uscc}): {one.name} version {one.version}, publication {one.publication}, written "
-            f"{one.written_at:%Y-%m-%d}, to be deleted by {one.retained_until}: {one.path}",
+            f"{extract.recipient} ({extract.uscc}): {extract.name} version {extract.version}, "
+            f"publication {extract.publication}, written {extract.written_at:%Y-%m-%d}, "
+            f"to be deleted by {extract.retained_until}: {extract.path}",
             markup=False,
         )
     if not found:

@@ -99,7 +99,7 @@ def list_users(as_json: AsJson = False) -> None:
     with operations.open_warehouse(load_settings()) as conn:
         logins = users.listed(conn)
     if as_json:
-        print_json([asdict(one) for one in logins])
+        print_json([asdict(login) for login in logins])
         return
-    for one in logins:
-        out.print(f"{one.login}  {','.join(one.roles) or '-'}  {','.join(one.divisions)}", markup=False)
+    for login in logins:
+        out.print(f"{login.login}  {','.join(login.roles) or '-'}  {','.join(login.divisions)}", markup=False)

@@ -35,7 +35,7 @@ def _table(prefix: str) -> list[str]:
     lines = ["| code 代码 | meaning 含义 | what to do 处理 |", "|---|---|---|"]
     for code, text in code_texts.load().items():
         if code.startswith(prefix):
-            meaning, remedy = (f"{one.en} {one.zh}".replace("|", "\\|") for one in (text.meaning, text.remedy))
+            meaning, remedy = (f"{part.en} {part.zh}".replace("|", "\\|") for part in (text.meaning, text.remedy))
             lines.append(f"| `{code}` | {meaning} | {remedy} |")
     return lines
 

@@ -89,7 +89,7 @@ def models(schema: str) -> list[dict[str, Any]]:
     for path in sorted((MODELS / schema).rglob("*.yml")):
         found.extend((yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("models") or [])
     blocks = _blocks()
-    for described in (one for model in found for one in (model, *(model.get("columns") or []))):
+    for described in (node for model in found for node in (model, *(model.get("columns") or []))):
         text = str(described.get("description") or "")
         described["description"] = _REFERENCE.sub(lambda match: blocks[match[1]], text)
     return sorted(found, key=lambda model: str(model["name"]))

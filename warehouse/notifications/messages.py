@@ -76,9 +76,9 @@ def compose(kind: Kind, items: Sequence[Item], max_bytes: int) -> Message:
         items: In the order in which they are listed.
         max_bytes: Most bytes of the text in UTF-8. What does not fit is counted at the end.
     """
-    zh, one, several = _SUBJECTS[kind]
+    zh, singular, plural = _SUBJECTS[kind]
     count = len(items)
-    subject = f"{_SENDER}：{zh.format(count)} · {(one if count == 1 else several).format(count)}"
+    subject = f"{_SENDER}：{zh.format(count)} · {(singular if count == 1 else plural).format(count)}"
     blocks = ["\n".join([f"- {item.zh}", f"  {item.en}", *(f"  {line}" for line in item.details)]) for item in items]
     for shown in range(count, 0, -1):
         text = _join(subject, blocks[:shown], count - shown)

@@ -84,16 +84,16 @@ def read(conn: psycopg.Connection, contracts: Contracts) -> list[Table]:
     return [
         Table(
             relation=name,
-            parts=parts(one.description),
-            keys=one.keys,
-            columns=[_column(column, contracts) for column in one.columns],
-            feeds=[(feed, _feed(feed, contracts)) for feed in one.feeds],
-            upstream=one.upstream,
+            parts=parts(relation.description),
+            keys=relation.keys,
+            columns=[_column(column, contracts) for column in relation.columns],
+            feeds=[(feed, _feed(feed, contracts)) for feed in relation.feeds],
+            upstream=relation.upstream,
             downstream=sorted(other.relation for other in relations.values() if name in other.upstream),
             rows=rows.get(name),
             dbt_page=f"dbt.html#!/model/model.{project}.{name.partition('.')[2]}",
         )
-        for name, one in sorted(relations.items())
+        for name, relation in sorted(relations.items())
     ]
 
 
@@ -103,11 +103,11 @@ def code_lists(contracts: Contracts, tables: Iterable[Table]) -> list[Codes]:
     return [
         Codes(
             name=name,
-            label=Text(zh=one.label or name, en=one.label_en or name),
-            codes=_codes(one),
+            label=Text(zh=code_list.label or name, en=code_list.label_en or name),
+            codes=_codes(code_list),
             tables=list(dict.fromkeys(table for code_list, table in used if code_list == name)),
         )
-        for name, one in sorted(contracts.code_lists.items())
+        for name, code_list in sorted(contracts.code_lists.items())
     ]
 
 

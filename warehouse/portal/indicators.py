@@ -69,10 +69,10 @@ def _rows(conn: psycopg.Connection, table: str, query: LiteralString) -> list[tu
 
 def _indicator(code: str, label: Text, is_share: bool, regions: dict[str, list[Value]]) -> Indicator:
     """The country comes first, then the provinces by code."""
-    ordered = sorted(regions.items(), key=lambda one: (one[0] != COUNTRY, one[0]))
-    months = sorted({one.month for _, values in ordered for one in values})
+    ordered = sorted(regions.items(), key=lambda item: (item[0] != COUNTRY, item[0]))
+    months = sorted({value.month for _, values in ordered for value in values})
     series = [
-        (texts.region(region), {one.month: float(one.value) for one in values if one.value is not None})
+        (texts.region(region), {value.month: float(value.value) for value in values if value.value is not None})
         for region, values in ordered
     ]
     bold = 0 if COUNTRY in regions else None

@@ -73,7 +73,7 @@ class Cell:
     @property
     def page(self) -> str | None:
         """The page of the package that decides the state."""
-        return next((one.page for one in self.arrivals if one.state == self.state), None)
+        return next((arrival.page for arrival in self.arrivals if arrival.state == self.state), None)
 
 
 @dataclass(frozen=True)
@@ -145,17 +145,17 @@ def volumes(conn: psycopg.Connection) -> list[Volume]:
 def calendars(packages: Sequence[Arrival], owed: Sequence[Missing], sources: Collection[str]) -> list[Calendar]:
     """The calendar of each source: its senders by month, of the last months that came or are owed."""
     came: dict[tuple[str, str, str], list[Arrival]] = defaultdict(list)
-    for one in packages:
-        source, sender, period = one.source or "", one.sender or "", one.period or ""
-        if source in sources and sender and _MONTH.fullmatch(period) and one.decides_the_month:
-            came[source, sender, period].append(one)
+    for package in packages:
+        source, sender, period = package.source or "", package.sender or "", package.period or ""
+        if source in sources and sender and _MONTH.fullmatch(period) and package.decides_the_month:
+            came[source, sender, period].append(package)
     # A source that no contract names any more has no calendar, though its deliveries stay in the ledger.
-    late = {(one.source, one.sender, one.period): one for one in owed if one.source in sources}
+    late = {(missing.source, missing.sender, missing.period): missing for missing in owed if missing.source in sources}
     found = []
     for source in sorted({source for source, _, _ in (*came, *late)}):
         keys = [key for key in (*came, *late) if key[0] == source]
         # The month of a refused package may be any: it does not move the calendar.
-        counted = [key for key in keys if key in late or any(one.state != "refused" for one in came[key])]
+        counted = [key for key in keys if key in late or any(package.state != "refused" for package in came[key])]
         months = _months(max(period for _, _, period in counted or keys))
         rows = {
             sender: [_cell(came.get((source, sender, month), []), (source, sender, month) in late) for month in months]
@@ -170,7 +170,7 @@ _PRECEDENCE = ("accepted", "superseded", "received", "set_aside", "withdrawn", "
 
 
 def _cell(packages: list[Arrival], is_owed: bool) -> Cell:
-    states = {one.state for one in packages}
+    states = {package.state for package in packages}
     state = next((state for state in _PRECEDENCE if state in states), "missing" if is_owed else "none")
     return Cell(state, packages)
 
@@ -178,7 +178,7 @@ def _cell(packages: list[Arrival], is_owed: bool) -> Cell:
 def _months(last: str) -> list[str]:
     """The months up to the last one, the first first."""
     number = int(last[:4]) * 12 + int(last[5:]) - 1
-    return [f"{one // 12:04}-{one % 12 + 1:02}" for one in range(number - MONTHS + 1, number + 1)]
+    return [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(number - MONTHS + 1, number + 1)]
 
 
 _ARRIVALS = """

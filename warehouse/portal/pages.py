@@ -89,7 +89,7 @@ def write(dsn: str, folder: Path) -> Path:
         portal.write_builds(conn)
         tables = catalogue.read(conn, portal.contracts)
         portal.write_tables(tables)
-        portal.write_indicators(conn, has_table=any(one.relation == indicators.TABLE for one in tables))
+        portal.write_indicators(conn, has_table=any(table.relation == indicators.TABLE for table in tables))
     return folder / "index.html"
 
 
@@ -123,8 +123,8 @@ class _Portal:
     def write_today(self, conn: psycopg.Connection, packages: list[Arrival]) -> None:
         """The first page: what came, what is late, what was refused, what is published, how much."""
         owed = ledger.missing(conn)
-        refused = [one for one in packages if one.state == "refused"][:REFUSED]
-        volumes = [one for one in ledger.volumes(conn) if one.source in self.sources]
+        refused = [package for package in packages if package.state == "refused"][:REFUSED]
+        volumes = [volume for volume in ledger.volumes(conn) if volume.source in self.sources]
         self._write(
             "index.html",
             "today.html",
@@ -132,9 +132,9 @@ class _Portal:
             title=Text(zh="今日概况", en="Today at a glance"),
             charts=bool(volumes),
             packages=packages,
-            counts=Counter(one.state for one in packages),
+            counts=Counter(package.state for package in packages),
             owed=owed,
-            refused=[(one, explanation.explain_arrival(conn, one.arrival_id)) for one in refused],
+            refused=[(package, explanation.explain_arrival(conn, package.arrival_id)) for package in refused],
             publications=ledger.publications(conn),
             builds=report.builds(conn),
             calendars=ledger.calendars(packages, owed, self.contracts.sources),
@@ -147,13 +147,13 @@ class _Portal:
 
     def write_deliveries(self, conn: psycopg.Connection, packages: list[Arrival]) -> None:
         """The lists of packages, and a page for each package."""
-        lists = {"index": packages[:LATEST], "refused": [one for one in packages if one.state == "refused"]}
+        lists = {"index": packages[:LATEST], "refused": [package for package in packages if package.state == "refused"]}
         titles = {
             "index": Text(zh="最近的数据包", en="The latest packages"),
             "refused": Text(zh="已退回的数据包", en="Refused packages"),
         }
         for source, text in self.sources.items():
-            lists[f"source-{source}"] = [one for one in packages if one.source == source]
+            lists[f"source-{source}"] = [package for package in packages if package.source == source]
             titles[f"source-{source}"] = text
         for name, chosen in lists.items():
             self._write(
@@ -161,46 +161,47 @@ class _Portal:
             )
         versions_file, code = self.folder / "deliveries" / _VERSIONS, _code_version()
         before = json.loads(versions_file.read_text(encoding="utf-8")) if versions_file.exists() else {}
-        versions = {str(one.arrival_id): f"{code} {one.version}" for one in packages}
-        for one in packages:
-            number = str(one.arrival_id)
-            if before.get(number) != versions[number] or not (self.folder / one.page).exists():
-                self._write_delivery(conn, one)
+        versions = {str(package.arrival_id): f"{code} {package.version}" for package in packages}
+        for package in packages:
+            number = str(package.arrival_id)
+            if before.get(number) != versions[number] or not (self.folder / package.page).exists():
+                self._write_delivery(conn, package)
         _remove_others(self.folder / "deliveries", {*lists, *versions})
         _replace(versions_file, json.dumps(versions))
 
-    def _write_delivery(self, conn: psycopg.Connection, one: Arrival) -> None:
+    def _write_delivery(self, conn: psycopg.Connection, package: Arrival) -> None:
         self._write(
-            one.page,
+            package.page,
             "delivery.html",
             here="deliveries",
-            title=Text(zh=f"数据包 {one.name}", en=f"Package {one.name}"),
-            one=explanation.explain_arrival(conn, one.arrival_id),
-            state=one.state,
-            results=report.of_delivery(conn, one.arrival_id),
+            title=Text(zh=f"数据包 {package.name}", en=f"Package {package.name}"),
+            explained=explanation.explain_arrival(conn, package.arrival_id),
+            state=package.state,
+            results=report.of_delivery(conn, package.arrival_id),
         )
 
     def write_builds(self, conn: psycopg.Connection) -> None:
         """A page for the last audit of each build."""
         builds = report.builds(conn)
-        for one in builds:
-            title = Text(zh=f"构建 {one.build} 的校验", en=f"Checks of {one.build}")
+        for build in builds:
+            title = Text(zh=f"构建 {build.build} 的校验", en=f"Checks of {build.build}")
             self._write(
-                f"builds/{one.build}.html",
+                f"builds/{build.build}.html",
                 "build.html",
                 here="today",
                 title=title,
-                build=one,
-                results=report.of_build(conn, one),
+                build=build,
+                results=report.of_build(conn, build),
             )
 
     def write_tables(self, tables: list[catalogue.Table]) -> None:
         """The catalogue of published tables, a page for each, and the code lists."""
         title = Text(zh="数据目录", en="Published tables")
         self._write("tables/index.html", "tables.html", here="tables", title=title, tables=tables)
-        for one in tables:
-            self._write(one.page, "table.html", here="tables", title=Text(zh=one.relation, en=one.relation), one=one)
-        _remove_others(self.folder / "tables", {"index", *(one.relation for one in tables)})
+        for table in tables:
+            name = Text(zh=table.relation, en=table.relation)
+            self._write(table.page, "table.html", here="tables", title=name, table=table)
+        _remove_others(self.folder / "tables", {"index", *(table.relation for table in tables)})
         lists = catalogue.code_lists(self.contracts, tables)
         self._write("codes.html", "codes.html", here="codes", title=Text(zh="代码表", en="Code lists"), lists=lists)
 
@@ -212,7 +213,7 @@ class _Portal:
             "indicators.html",
             here="indicators",
             title=Text(zh="改革指标", en="Indicators of the reform"),
-            charts=any(one.chart for one in found),
+            charts=any(indicator.chart for indicator in found),
             indicators=found,
             has_table=has_table,
         )
@@ -235,10 +236,11 @@ class _Portal:
 
 def _trends(volumes: list[ledger.Volume], sources: Mapping[str, Text]) -> dict[str, charts.Chart]:
     """Rows and shares of rejected rows by month and source."""
-    months = sorted({one.period for one in volumes})
-    read = [(text, {one.period: one.read for one in volumes if one.source == name}) for name, text in sources.items()]
+    months = sorted({volume.period for volume in volumes})
+    by_source = {name: [volume for volume in volumes if volume.source == name] for name in sources}
+    read = [(text, {volume.period: volume.read for volume in by_source[name]}) for name, text in sources.items()]
     rejected = [
-        (text, {one.period: one.rejected / one.read for one in volumes if one.source == name and one.read})
+        (text, {volume.period: volume.rejected / volume.read for volume in by_source[name] if volume.read})
         for name, text in sources.items()
     ]
     return {

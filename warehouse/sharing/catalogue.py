@@ -154,7 +154,7 @@ def _frequency(feeds: Iterable[Feed]) -> str | None:
     """How often the most frequent of some feeds is delivered."""
     units = {"D": 1, "W": 7, "M": 30, "Y": 365}
     durations = [feed.frequency for feed in feeds if feed.frequency]
-    return min(durations, key=lambda one: int(one[1:-1]) * units[one[-1]], default=None)
+    return min(durations, key=lambda duration: int(duration[1:-1]) * units[duration[-1]], default=None)
 
 
 def overview(description: str) -> str:

@@ -171,11 +171,11 @@ def _dataset(entry: Entry, items: Sequence[Item]) -> dict[str, Any]:
 
 
 def _distribution(entry: Entry, format_: str) -> dict[str, Any]:
-    way, way_zh = ("view", "数据库视图") if format_ == _DATABASE else ("extract", "数据文件")
+    serving, serving_zh = ("view", "数据库视图") if format_ == _DATABASE else ("extract", "数据文件")
     return {
         "@id": f"{_iri(entry.resource)}:{format_}",
         "@type": "dcat:Distribution",
-        "dct:title": _both(f"{way}, {format_}", f"{way_zh}（{format_}）"),
+        "dct:title": _both(f"{serving}, {format_}", f"{serving_zh}（{format_}）"),
         "dct:format": {"@type": "dct:MediaTypeOrExtent", "rdfs:label": format_},
         **({"dcat:mediaType": {"@id": _MEDIA_TYPES[format_]}} if format_ in _MEDIA_TYPES else {}),
     }

@@ -246,13 +246,13 @@ def _mapping(content: object) -> dict[str, Any]:
 
 def _messages(error: ValidationError) -> Iterator[str]:
     """What is wrong, with the place; of alternatives what is wrong with the one that was meant."""
-    place = ".".join(str(part) for part in error.absolute_path)
+    location = ".".join(str(part) for part in error.absolute_path)
     causes = [cause for cause in error.context or () if list(cause.relative_path) != ["as"]]
     if error.validator == "oneOf" and causes:
         for cause in causes:
             yield from _messages(cause)
         return
-    yield f"{place}: {error.message}" if place else error.message
+    yield f"{location}: {error.message}" if location else error.message
 
 
 def parse(content: dict[str, Any]) -> Declaration:

@@ -71,10 +71,7 @@ def write(
     else:  # names never lie on the disk in readable form
         buffer = io.BytesIO()
         rows = extract_rows.write(conn, source, keyring, columns, persons, identities, buffer)
-        cipher = ExtractCipher(keyring, declared.name, declared.version)
-        associated = f"{declared.name} {declared.version} {publication.number}"
-        part.write_bytes(cipher.encrypt(buffer.getvalue(), associated))
-        encryption = cipher.description(associated)
+        encryption = _write_encrypted(part, buffer.getvalue(), keyring, declared, publication)
     extract = Extract(
         declared.name,
         declared.version,
@@ -90,6 +87,16 @@ def write(
     outbox.record(conn, extract, persons, by)
     outbox.move_into_place(package, part, manifest)
     return extract
+
+
+def _write_encrypted(
+    path: Path, content: bytes, keyring: Keyring, declared: Declaration, publication: Publication
+) -> dict[str, Any]:
+    """Write content that is encrypted for the recipient; returns how, for the manifest."""
+    cipher = ExtractCipher(keyring, declared.name, declared.version)
+    associated = f"{declared.name} {declared.version} {publication.number}"
+    path.write_bytes(cipher.encrypt(content, associated))
+    return cipher.description(associated)
 
 
 def _identities(

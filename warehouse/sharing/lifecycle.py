@@ -74,7 +74,7 @@ def check(conn: psycopg.Connection, folder: Path, by: str) -> list[Verdict]:
         relations = lineage.read(conn, publication) if publication is not None else None
         checking = _Check(conn, by, publication, relations)
         open_before = {row.name for row in register.rows(conn) if row.state == "open"}
-        verdicts = [checking.judge(file) for file in sorted(files, key=lambda one: one.name not in open_before)]
+        verdicts = [checking.judge(file) for file in sorted(files, key=lambda file: file.name not in open_before)]
         checking.close_missing({file.name for file in files})
     return sorted(verdicts, key=lambda verdict: verdict.name)
 

@@ -150,9 +150,9 @@ def _classify(schema: str, column: str, feeds: list[Feed], *, has_persons: bool)
     if schema == "marts" or column in _OF_DELIVERY:
         return "internal"
     base = column.removesuffix("_label")
-    known = [(feed.has_person, feed.by_name[base].classification) for feed in feeds if base in feed.by_name]
+    known = [(feed.has_person, feed.by_name[base].landed_classification) for feed in feeds if base in feed.by_name]
     if not has_persons and any(not of_person for of_person, _ in known):
-        known = [one for one in known if not one[0]]
+        known = [classified for classified in known if not classified[0]]
     if not known:
         return "personal" if has_persons else "internal"
     return max((classification for _, classification in known), key=CLASSES.index)
@@ -179,15 +179,15 @@ def record(conn: psycopg.Connection, publication: int, relations: Iterable[Publi
             [
                 (
                     publication,
-                    one.relation,
-                    one.description,
-                    list(one.sources),
-                    list(one.feeds),
-                    list(one.upstream),
-                    list(one.keys),
-                    Jsonb([vars(column) for column in one.columns]),
+                    relation.relation,
+                    relation.description,
+                    list(relation.sources),
+                    list(relation.feeds),
+                    list(relation.upstream),
+                    list(relation.keys),
+                    Jsonb([vars(column) for column in relation.columns]),
                 )
-                for one in relations
+                for relation in relations
             ],
         )
 

@@ -32,7 +32,8 @@ final as (
         version.household_type,
         version.is_migrant_worker,
         version.new_form_type,
-        delivery.name as delivery_name
+        delivery.name as delivery_name,
+        reason.label as change_reason_label
     from island
     inner join {{ ref('int_member_version') }} as version
         on
@@ -41,6 +42,7 @@ final as (
             and island.version_from = version.valid_from
     left join {{ ref('int_delivery') }} as delivery on version.delivery_id = delivery.delivery_id
     left join {{ ref('member_status') }} as status on version.status = status.code
+    left join {{ ref('member_change_reason') }} as reason on version.change_reason = reason.code
 )
 
 select * from final

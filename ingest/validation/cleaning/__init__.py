@@ -17,7 +17,7 @@ from ingest.kernels.byte_column import ByteColumn, among, hundredths, true
 from ingest.stripping import ERROR_WORDS, NULL_WORDS, stripped
 from ingest.validation.cleaning.amounts import check_bounds, clean_integer, clean_money, clean_number, precision
 from ingest.validation.cleaning.codes import clean_code, clean_flag
-from ingest.validation.cleaning.column import Cleaned, Context, any_of
+from ingest.validation.cleaning.column import Cleaned, Context, any_of, patch
 from ingest.validation.cleaning.text import (
     check_length,
     check_pattern,
@@ -29,7 +29,7 @@ from ingest.validation.cleaning.text import (
 )
 from ingest.validation.cleaning.times import clean_date, clean_datetime, clean_month
 
-__all__ = ["NULL_WORDS", "Cleaned", "Context", "any_of", "clean", "missing", "typed"]
+__all__ = ["NULL_WORDS", "Cleaned", "Context", "any_of", "clean", "missing", "patch", "typed"]
 
 #: A column counts as repeating when a sample of it holds at most this share of distinct values.
 _REPEATS = 0.3

@@ -35,6 +35,8 @@ def clean_code(text: pl.Series, column: Column, context: Context) -> Cleaned:
             codes = codes.str.zfill(width).zip_with(pl.Series(true(short)), codes)
     known = codes.replace_strict(spellings, default=None, return_dtype=pl.String)
     unlisted = nulls(known) & ~nulls(codes)
+    if column.code_match == "free":
+        return _free_text(codes, known, unlisted, column)
     result = Cleaned(known.fill_null(codes), known)
     result.value = result.text
     if not unlisted.any():
@@ -42,6 +44,16 @@ def clean_code(text: pl.Series, column: Column, context: Context) -> Cleaned:
     local = unlisted & _local(codes, column)
     result.flag(RowCode.CODE_LOCAL, local)
     result.reject(RowCode.CODE, unlisted & ~local)
+    return result
+
+
+def _free_text(texts: pl.Series, known: pl.Series, unlisted: Mask, column: Column) -> Cleaned:
+    """Codes, and for every text that is not in the list the code for other; ``rules`` keeps the text for the vault."""
+    codes = known.set(pl.Series(unlisted), column.other_code)
+    result = Cleaned(codes, codes)
+    if column.max_length is not None:
+        result.reject(RowCode.LENGTH, unlisted & true(texts.str.len_chars() > column.max_length))
+    result.flag(RowCode.FREE_TEXT, unlisted & ~result.wrong)
     return result
 
 

@@ -1,6 +1,7 @@
 """The employment side of the dbt project: a change is computed again for the months and persons it concerns, no others."""
 
 from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -73,23 +74,29 @@ def deliveries() -> dict[str, Delivery]:
     }
 
 
+def changed_by_build(builds: Builds, deliveries: dict[str, Delivery], *names: str) -> dict[str, set[str]]:
+    """Keys of the rows, by table, that a build with these deliveries changes."""
+    before = rows(builds.conn, TABLES)
+    builds.freeze("build_a", [deliveries[name] for name in names])
+    builds.run("build_a", models=[*TABLES])
+    builds.complete("build_a")
+    return {table: keys for table, keys in changed(before, rows(builds.conn, TABLES)).items() if keys}
+
+
+def uncovered(builds: Builds) -> set[str]:
+    """Keys of the workers without cover."""
+    return set(rows(builds.conn, TABLES)["uncovered_worker"])
+
+
 def test_what_a_change_of_employment_concerns_and_nothing_else(
     builds: Builds, deliveries: dict[str, Delivery]
 ) -> None:
     land(builds.conn, list(deliveries.values()))
     held = ["first", "last", "spells", "paid"]
-    builds.full("build_a", [deliveries[one] for one in held], models=[*TABLES])
+    builds.full("build_a", [deliveries[name] for name in held], models=[*TABLES])
     five, six = named(5, *MONTHS[3:]), named(6, *MONTHS)
-    state = rows(builds.conn, TABLES)
-    assert state["uncovered_worker"].keys() == five | six
-
-    def build(*names: str) -> dict[str, set[str]]:
-        nonlocal state
-        builds.freeze("build_a", [deliveries[one] for one in names])
-        builds.run("build_a", models=[*TABLES])
-        builds.complete("build_a")
-        before, state = state, rows(builds.conn, TABLES)
-        return {table: names for table, names in changed(before, state).items() if names}
+    assert uncovered(builds) == five | six
+    build = partial(changed_by_build, builds, deliveries)
 
     # WHEN a contribution of February arrives late, THEN February is another one, and what was paid last from then on
     assert build(*held, "late") == {
@@ -98,7 +105,7 @@ def test_what_a_change_of_employment_concerns_and_nothing_else(
         "employment_month": {f"{MONTHS[1]}"},
         "uncovered_worker": named(6, *MONTHS[1:]),
     }
-    assert state["uncovered_worker"].keys() == five | named(6, MONTHS[0], *MONTHS[3:])
+    assert uncovered(builds) == five | named(6, MONTHS[0], *MONTHS[3:])
     # WHEN it arrives twice, THEN only the row itself comes from another delivery
     assert build(*held, "late", "again") == {"social_insurance_month": {"02-6"}}
     # WHEN the last month's contribution of another person is refunded (the month before is paid, so nobody is uncovered)
@@ -122,9 +129,9 @@ def test_what_a_change_of_employment_concerns_and_nothing_else(
         "employment_month": {f"{MONTHS[1]}"},
         "uncovered_worker": named(6, *MONTHS[1:]),
     }
-    assert state["uncovered_worker"].keys() == five | six
+    assert uncovered(builds) == five | six
     # WHEN the sender reports no contribution any more, THEN its workers are not known to be uncovered
     assert build("first", "last", "spells", "ended")["uncovered_worker"] == five | six
-    assert state["uncovered_worker"] == {}
+    assert uncovered(builds) == set()
     # WHEN it does again, THEN they are, although no spell and no membership changed
     assert build("first", "last", "spells", "paid")["uncovered_worker"] == five | six

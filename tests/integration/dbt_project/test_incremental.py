@@ -102,42 +102,31 @@ def test_a_key_of_two_dead_attempts_is_changed_once(builds: Builds) -> None:
     builds.dbt("build_a", "test", "--select", "int_changed_certificate")
 
 
-def test_a_service_changes_the_rows_that_it_should(builds: Builds) -> None:
-    """One that comes late, twice, is superseded or withdrawn; R1 moves from January to February and back."""
+JANUARY, FEBRUARY, MARCH = (date(2026, month, 1) for month in (1, 2, 3))
 
-    def delivery(number: int, source: str, day: int, **feeds: list[Row]) -> Delivery:
-        mode = "snapshot" if source == "membership" else "delta"
-        created = datetime(2026, 6, day, tzinfo=UTC)
-        name, month = f"{source}-{number}", date(2026, 1 if source == "membership" else 3, 1)
-        return Delivery(number, name, source, "110000", month, mode, created, feeds)
 
-    def service(record_id: str, person: int | None, day: date, kind: str = "11", status: str = "1") -> Row:
-        who = {} if person is None else {"person_key": UUID(int=person)}
-        what = {"service_type": kind, "served_on": day, "status": status, "scheme_code": "second-claim"}
-        return who | what | {"record_id": record_id, "org_code": "O1", "admdvs": "110101", "persons": 1, "amount": 9}
+def service_delivery(number: int, source: str, day: int, **feeds: list[Row]) -> Delivery:
+    mode = "snapshot" if source == "membership" else "delta"
+    created = datetime(2026, 6, day, tzinfo=UTC)
+    name, month = f"{source}-{number}", date(2026, 1 if source == "membership" else 3, 1)
+    return Delivery(number, name, source, "110000", month, mode, created, feeds)
 
-    def step(*counting: Delivery) -> None:
-        builds.freeze("build_a", list(counting))
-        builds.run("build_a", models=OF_SERVICES)
-        builds.complete("build_a")
 
-    def held() -> dict[str, tuple[str, str]]:
-        """Delivery and place in the table, by record."""
-        rows = builds.conn.execute("SELECT record_id, delivery_name, ctid::text FROM build_a.service_record").fetchall()
-        return {record: (name, place) for record, name, place in rows}
+def service(record_id: str, person: int | None, day: date, kind: str = "11", status: str = "1") -> Row:
+    owner = {} if person is None else {"person_key": UUID(int=person)}
+    properties = {"service_type": kind, "served_on": day, "status": status, "scheme_code": "second-claim"}
+    return owner | properties | {"record_id": record_id, "org_code": "O1", "admdvs": "110101", "persons": 1, "amount": 9}
 
-    def changed(table: str, column: str = "month") -> set[Any]:
-        table = f"build_a_staging.int_changed_{table}"
-        return {row[0] for row in builds.conn.execute(f"SELECT {column} FROM {table}").fetchall()}
 
-    january, february, march = (date(2026, month, 1) for month in (1, 2, 3))
+def deliveries_of_services() -> tuple[Delivery, ...]:
+    """A register, a later one without rows, services, R1 again in another month, and services created earlier."""
     organisation = {"org_code": "O1", "org_name": "One", "org_level": "90", "org_type": "1", "status": "1"}
     member = {"org_code": "O1", "status": "1", "joined_on": date(2025, 5, 1)}
     members = [member | {"member_id": f"M{n}", "person_key": UUID(int=n)} for n in (1, 2)]
-    register = delivery(1, "membership", 1, organisation=[organisation | {"admdvs": "110101"}], member=members)
-    again = delivery(2, "membership", 1, organisation=[], member=[])
-    again.month, again.mode = march, "delta"
-    first = delivery(
+    register = service_delivery(1, "membership", 1, organisation=[organisation | {"admdvs": "110101"}], member=members)
+    again = service_delivery(2, "membership", 1, organisation=[], member=[])
+    again.month, again.mode = MARCH, "delta"
+    first = service_delivery(
         *(3, "services", 5),
         service_record=[
             service("R1", 1, date(2026, 1, 10)),
@@ -145,39 +134,62 @@ def test_a_service_changes_the_rows_that_it_should(builds: Builds) -> None:
             service("R3", None, date(2024, 12, 31)),
         ],
     )
-    late = delivery(4, "services", 6, service_record=[service("R1", 1, date(2026, 2, 5))])
+    late = service_delivery(4, "services", 6, service_record=[service("R1", 1, date(2026, 2, 5))])
     # older than what is there, and with a service that nobody else brings
-    older = delivery(
-        5, "services", 4, service_record=[service("R1", 2, date(2026, 3, 1)), service("R4", 2, march, "31", "0")]
+    older = service_delivery(
+        5, "services", 4, service_record=[service("R1", 2, date(2026, 3, 1)), service("R4", 2, MARCH, "31", "0")]
     )
+    return register, again, first, late, older
+
+
+def build_services(builds: Builds, *counting: Delivery) -> None:
+    builds.freeze("build_a", list(counting))
+    builds.run("build_a", models=OF_SERVICES)
+    builds.complete("build_a")
+
+
+def service_records(builds: Builds) -> dict[str, tuple[str, str]]:
+    """Delivery and place in the table, by record."""
+    rows = builds.conn.execute("SELECT record_id, delivery_name, ctid::text FROM build_a.service_record").fetchall()
+    return {record: (name, ctid) for record, name, ctid in rows}
+
+
+def changed_keys(builds: Builds, table: str, column: str = "month") -> set[Any]:
+    table = f"build_a_staging.int_changed_{table}"
+    return {row[0] for row in builds.conn.execute(f"SELECT {column} FROM {table}").fetchall()}
+
+
+def test_a_service_changes_the_rows_that_it_should(builds: Builds) -> None:
+    """One that comes late, twice, is superseded or withdrawn; R1 moves from January to February and back."""
+    register, again, first, late, older = deliveries_of_services()
     land(builds.conn, [register, again, first, late, older])
     builds.full("build_a", [register, again, first], models=OF_SERVICES)
-    before = held()
+    before = service_records(builds)
     assert {record: name for record, (name, _) in before.items()} == dict.fromkeys(("R1", "R2", "R3"), first.name)
 
     # WHEN R1 is delivered again, of another month
-    step(register, again, first, late)
+    build_services(builds, register, again, first, late)
     # THEN it alone is another row; both of its months differ, and what follows them within a year
-    assert changed("service_record", "record_id") == {"R1"}
-    assert changed("service_month") == {january, february}
-    assert changed("service_reach_month") == {january, february, march}
-    assert changed("gap", "person_key") == set()
-    assert {record for record in before if held()[record] != before[record]} == {"R1"}
+    assert changed_keys(builds, "service_record", "record_id") == {"R1"}
+    assert changed_keys(builds, "service_month") == {JANUARY, FEBRUARY}
+    assert changed_keys(builds, "service_reach_month") == {JANUARY, FEBRUARY, MARCH}
+    assert changed_keys(builds, "gap", "person_key") == set()
+    assert {record for record in before if service_records(builds)[record] != before[record]} == {"R1"}
 
     # WHEN an older delivery comes after it
-    before = held()
-    step(register, again, first, late, older)
+    before = service_records(builds)
+    build_services(builds, register, again, first, late, older)
     # THEN R1 stays; R4 is cancelled, but somebody's
-    assert changed("service_record", "record_id") == {"R4"}
-    assert changed("service_month") == changed("service_reach_month") == {march}
-    assert changed("gap", "person_key") == {UUID(int=2)}
-    assert {record: held()[record] for record in before} == before
+    assert changed_keys(builds, "service_record", "record_id") == {"R4"}
+    assert changed_keys(builds, "service_month") == changed_keys(builds, "service_reach_month") == {MARCH}
+    assert changed_keys(builds, "gap", "person_key") == {UUID(int=2)}
+    assert {record: service_records(builds)[record] for record in before} == before
 
     # WHEN both younger ones are withdrawn
-    step(register, again, older)
+    build_services(builds, register, again, older)
     # THEN the older row of R1 counts, and those that nothing else brings are gone
-    assert {record: name for record, (name, _) in held().items()} == dict.fromkeys(("R1", "R4"), older.name)
-    assert changed("service_month") == {date(2024, 12, 1), february, march}
+    assert {record: name for record, (name, _) in service_records(builds).items()} == dict.fromkeys(("R1", "R4"), older.name)
+    assert changed_keys(builds, "service_month") == {date(2024, 12, 1), FEBRUARY, MARCH}
     builds.full("build_b", [register, again, older], models=OF_SERVICES)
     assert builds.differences() == []
 

@@ -60,36 +60,40 @@ def delivery(number: int, source: str, month: date, sender: str = "350000", **fe
     )
 
 
+ORGANISATION = {
+    "org_code": "O1",
+    "org_name": "工会",
+    "org_level": "90",
+    "org_type": "1",
+    "admdvs": "350102",
+    "employer_uscc": "E1",
+    "status": "1",
+}
+
+
+def insurance(n: int) -> dict[str, Any]:
+    """An insurance of a person that began in 2020 and has not ended."""
+    return {
+        "psn_insu_rlts_id": f"R{n}",
+        "psn_no": f"P{n}",
+        "insutype": "310",
+        "psn_type": "1101",
+        "psn_insu_stas": "1",
+        "crt_insu_date": date(2020, 1, 1),
+        "insu_admdvs": "350102",
+        "emp_uscc": "E2",
+    }
+
+
 def deliveries() -> list[Delivery]:
     """18 months of 40 members, each with one big bill a year; then a reversal of one of a year ago."""
     people = range(1, 41)
-    organisation = {
-        "org_code": "O1",
-        "org_name": "工会",
-        "org_level": "90",
-        "org_type": "1",
-        "admdvs": "350102",
-        "employer_uscc": "E1",
-        "status": "1",
-    }
     members = [
         person(n) | {"member_id": f"M{n}", "org_code": "O1", "joined_on": date(2020, 1, 1), "status": "1"}
         for n in people
     ]
     insured = [person(n) | {"psn_no": f"P{n}"} for n in people]
-    spells = [
-        {
-            "psn_insu_rlts_id": f"R{n}",
-            "psn_no": f"P{n}",
-            "insutype": "310",
-            "psn_type": "1101",
-            "psn_insu_stas": "1",
-            "crt_insu_date": date(2020, 1, 1),
-            "insu_admdvs": "350102",
-            "emp_uscc": "E2",
-        }
-        for n in people
-    ]
+    spells = [insurance(n) for n in people]
     bills = [
         settlement(1000 * index + n, month, n)
         for index, month in enumerate(MONTHS)
@@ -107,8 +111,8 @@ def deliveries() -> list[Delivery]:
     )
     paused = spells[8] | {"psn_insu_stas": "4"}
     return [
-        delivery(1, "membership", MONTHS[0], organisation=[organisation], member=members),
-        delivery(2, "membership", MONTHS[17], organisation=[organisation], member=members),
+        delivery(1, "membership", MONTHS[0], organisation=[ORGANISATION], member=members),
+        delivery(2, "membership", MONTHS[17], organisation=[ORGANISATION], member=members),
         delivery(3, "medical", MONTHS[0], person=insured, insurance=spells, settlement=bills),
         delivery(4, "medical", MONTHS[16], settlement=[reversal]),
         delivery(5, "medical", MONTHS[15], insurance=[paused]),

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[3]
 ROOMS = (
     "ingest.errors",
     "ingest.code_texts",
+    "ingest.shown",
     "ingest.settings",
     "ingest.barrier",
     "ingest.stripping",

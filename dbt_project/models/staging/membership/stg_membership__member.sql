@@ -32,7 +32,7 @@ renamed as (
         status,
         joined_on,
         status_changed_on,
-        change_reason
+        {{ code_of_free_text('membership_member', 'change_reason') }} as change_reason
     from source
 )
 

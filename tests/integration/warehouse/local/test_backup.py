@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -162,6 +163,21 @@ def accepted(dsn: str) -> set[str]:
         return {name for (name,) in conn.execute("SELECT name FROM ops.delivery WHERE status = 'accepted'")}
 
 
+def run_commands(disk: Path, warehouse_home: Path, commands: str, time: str = "") -> None:
+    """Run commands of the guide, with its paths and its time replaced."""
+    for written, here in (
+        ("/srv/warehouse-earlier", str(disk / "earlier")),
+        ("/srv/warehouse-new", str(disk / "new")),
+        ("/mnt/backup", str(disk / "backups")),
+        ("/mnt/safe", str(disk / "safe")),
+        ("2026-09-01T18:00:00+08:00", time),
+    ):
+        commands = commands.replace(written, here)
+    environment = {**os.environ, "WAREHOUSE_HOME": str(warehouse_home)}
+    result = subprocess.run(["bash", "-ec", commands], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_commands_of_the_guide_bring_figures_and_vault_back(disk: Path) -> None:
@@ -182,19 +198,7 @@ def test_the_commands_of_the_guide_bring_figures_and_vault_back(disk: Path) -> N
     section = guide.split("## 9. Backup")[1]
     backing_up, coming_back = re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)[:2]
 
-    def run(commands: str, time: str = "") -> None:
-        for written, here in (
-            ("/srv/warehouse-earlier", str(disk / "earlier")),
-            ("/srv/warehouse-new", str(disk / "new")),
-            ("/mnt/backup", str(disk / "backups")),
-            ("/mnt/safe", str(disk / "safe")),
-            ("2026-09-01T18:00:00+08:00", time),
-        ):
-            commands = commands.replace(written, here)
-        environment = {**os.environ, "WAREHOUSE_HOME": str(old.root)}
-        ran = subprocess.run(["bash", "-ec", commands], cwd=ROOT, capture_output=True, text=True, env=environment)
-        assert ran.returncode == 0, ran.stderr
-
+    run = partial(run_commands, disk, old.root)
     (disk / "safe").mkdir()
     run(backing_up)
     old = old.model_copy(update={"wal_archive": disk / "backups/wal"})

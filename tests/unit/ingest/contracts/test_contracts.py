@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from ingest.contracts import ROOT, ContractError, Contracts, Feed, Kind, Role, header_key, load, source_names
+from ingest.contracts.model import CLASSIFICATIONS
 from ingest.errors import RowCode
 from ingest.validation.cleaning import Context, clean
 
@@ -111,6 +112,24 @@ def test_direct_identifiers_do_not_land(one: Feed) -> None:
     }
     assert not any(column.personal for column in one.landed)
     assert (name is not None) == one.has_person
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_each_column_of_each_contract_has_a_class(path: Path) -> None:
+    (schema,) = yaml.safe_load(path.read_text("utf-8"))["schema"]
+    classes = {item["name"]: item.get("classification") for item in schema["properties"]}
+    assert {name for name, given in classes.items() if given not in CLASSIFICATIONS} == set()
+
+
+@pytest.mark.parametrize("one", FEEDS, ids=lambda one: one.table)
+def test_of_free_texts_a_code_lands(one: Feed) -> None:
+    for column in one.columns:
+        assert column.is_free_text == (column.code_match == "free")
+        if column.is_free_text:
+            assert column.other_code in column.code_list.codes  # type: ignore[union-attr]
+            assert column.landed_classification == "personal"
+        else:
+            assert column.landed_classification == column.classification
 
 
 def test_roles_of_the_interface() -> None:
@@ -263,7 +282,7 @@ def test_how_codes_match() -> None:
         for column in one.columns
         if column.code_match != "exact"
     }
-    assert set(matches.values()) == {"prefix", "open", "first_two"}
+    assert set(matches.values()) == {"prefix", "open", "first_two", "free"}
     settlement = feed("medical_settlement").by_name
     assert settlement["insutype"].code_match == "prefix"
     assert settlement["med_type"].code_match == "open"
@@ -396,3 +415,22 @@ def test_a_wrong_contract_is_named(tmp_path: Path, place: str, old: str, new: st
     with pytest.raises(ContractError, match=re.escape(message)) as raised:
         edit(root, place, old, new)
     assert place in str(raised.value)
+
+
+def test_a_column_without_a_class_is_no_contract(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    with pytest.raises(ContractError, match="member_id: its classification is none of public, internal"):
+        edit(root, "membership/member.yaml", "        classification: personal\n", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('otherCode, value: "99"', 'otherCode, value: "98"', "otherCode is a code of the list"),
+        ("        classification: free_text", "        classification: personal", "is a code with codeMatch free"),
+        ("value: free}", "value: open}", "is a code with codeMatch free"),
+    ],
+)
+def test_a_free_text_says_which_code_lands(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        edit(copied(tmp_path), "membership/member.yaml", old, new)

@@ -489,7 +489,7 @@ def test_describe_names_a_broken_zip_by_its_file(tmp_path: Path) -> None:
     package = tmp_path / "some.thing.zip"
     package.write_bytes(b"PK\x03\x04 nothing")
     assert describe(package, True)["name"] == "some.thing"
-    assert describe(package, True)["manifest"] is None
+    assert describe(package, True)["sender"] is None
 
 
 def test_parse_manifest_keeps_what_was_written() -> None:

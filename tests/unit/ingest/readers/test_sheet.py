@@ -294,6 +294,28 @@ def test_long_numbers_in_an_identity_column_are_marked(tmp_path: Path) -> None:
     assert batch.frame["certno"].to_list()[2] == "123456789012345"
 
 
+def record(kind: int, content: bytes) -> bytes:
+    """A record of BIFF8."""
+    return struct.pack("<HH", kind, len(content)) + content
+
+
+def begin(kind: int) -> bytes:
+    """The record that begins the workbook or a sheet."""
+    return record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0, 1997, 0, 6))
+
+
+def cell_record(row: int, column: int, cell: str | float | bytes) -> bytes:
+    """The record of a cell; see ``old_workbook``."""
+    cell_range = struct.pack("<HHH", row, column, 0)
+    if isinstance(cell, bytes) and len(cell) == 1:
+        return record(0x0205, cell_range + cell + b"\1")
+    if isinstance(cell, bytes):
+        return record(0x0006, cell_range + b"\2\0" + cell[:1] + bytes(3) + b"\xff\xff" + bytes(8))
+    if isinstance(cell, str):
+        return record(0x0204, cell_range + struct.pack("<HB", len(cell), 1) + cell.encode("utf-16-le"))
+    return record(0x0203, cell_range + struct.pack("<d", cell))
+
+
 def old_workbook(
     rows: list[list[str | float | bytes]], number_format: int = 0, *, since_1904: bool = False, sheets: int = 1
 ) -> bytes:
@@ -303,24 +325,9 @@ def old_workbook(
     ``number_format`` is that of every cell, by its number among those that are built in (0 general, 14 a date).
     """
 
-    def record(kind: int, content: bytes) -> bytes:
-        return struct.pack("<HH", kind, len(content)) + content
-
-    def begin(kind: int) -> bytes:
-        return record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0, 1997, 0, 6))
-
-    cells = b""
-    for number, row in enumerate(rows):
-        for column, cell in enumerate(row):
-            cell_range = struct.pack("<HHH", number, column, 0)
-            if isinstance(cell, bytes) and len(cell) == 1:
-                cells += record(0x0205, cell_range + cell + b"\1")
-            elif isinstance(cell, bytes):
-                cells += record(0x0006, cell_range + b"\2\0" + cell[:1] + bytes(3) + b"\xff\xff" + bytes(8))
-            elif isinstance(cell, str):
-                cells += record(0x0204, cell_range + struct.pack("<HB", len(cell), 1) + cell.encode("utf-16-le"))
-            else:
-                cells += record(0x0203, cell_range + struct.pack("<d", cell))
+    cells = b"".join(
+        cell_record(number, column, cell) for number, row in enumerate(rows) for column, cell in enumerate(row)
+    )
     ends = record(0x000A, b"")
     formats = record(0x00E0, struct.pack("<HH", 0, number_format) + bytes(16)) if number_format else b""
     names = [f"名册{number}".encode("utf-16-le") for number in range(sheets)]
@@ -331,7 +338,12 @@ def old_workbook(
     for name, page in zip(names, pages, strict=True):
         book += record(0x0085, struct.pack("<IBBBB", at, 0, 0, len(name) // 2, 1) + name)
         at += len(page)
-    stream = (book + ends + b"".join(pages)).ljust(4096, b"\0")
+    return compound_file(book + ends + b"".join(pages))
+
+
+def compound_file(stream: bytes) -> bytes:
+    """A compound file (OLE 2) with one stream, that of a workbook."""
+    stream = stream.ljust(4096, b"\0")
     stream = stream.ljust(-(-len(stream) // 512) * 512, b"\0")
     sectors = len(stream) // 512
     chain = [-3, -2, *range(3, 2 + sectors), -2]

@@ -167,6 +167,30 @@ def numbers(draw: st.DrawFn, name: str) -> Column:
 
 
 @st.composite
+def sum_rules(draw: st.DrawFn, name: str, amounts: list[str]) -> SumRule:
+    """A rule that compares sums of two groups of amounts."""
+    mixed = draw(st.permutations(amounts))
+    cut = draw(st.integers(1, len(mixed) - 1))
+    sign = st.sampled_from([1, 1, 1, -1])
+    left, right = ({amount: draw(sign) for amount in part[:4]} for part in (mixed[:cut], mixed[cut:]))
+    operator = draw(st.sampled_from(["=", "<="]))
+    judged_where = draw(st.sampled_from([(), tuple(right)])) if operator == "<=" else ()
+    return SumRule(name, left, right, operator, Decimal("0.01"), draw(st.booleans()), judged_where)
+
+
+@st.composite
+def order_rules(draw: st.DrawFn, times: list[Column]) -> list[OrderRule]:
+    """Rules upon the order of times that can be compared."""
+    rules: list[OrderRule] = []
+    for comparable in ({Kind.DATE, Kind.MONTH}, {Kind.DATETIME}):
+        names = [column.name for column in times if column.kind in comparable]
+        if len(names) > 1:
+            pairs = st.lists(st.sampled_from(names), min_size=2, max_size=2, unique=True)
+            rules += [OrderRule(*pair) for pair in draw(st.lists(pairs, max_size=4))]
+    return rules
+
+
+@st.composite
 def feeds(draw: st.DrawFn) -> Feed:
     """A contract of any columns and rules that can be kept together."""
     names = iter(f"c{number}" for number in range(99))
@@ -174,7 +198,8 @@ def feeds(draw: st.DrawFn) -> Feed:
     columns += [
         draw(draw(st.sampled_from([texts, coded, numbers]))(next(names))) for _ in range(draw(st.integers(0, 5)))
     ]
-    orders, sums, signs = [], [], []
+    sums: list[SumRule] = []
+    signs: list[SignRule] = []
     kinds = st.sampled_from([Kind.DATE, Kind.MONTH, Kind.DATETIME])
     of_time = draw(st.lists(st.tuples(kinds, st.booleans()), max_size=6))
     times = [Column(next(names), f"时间{n}", kind, may_lie_ahead=ahead) for n, (kind, ahead) in enumerate(of_time)]
@@ -188,26 +213,13 @@ def feeds(draw: st.DrawFn) -> Feed:
         columns += [replace(one, required=draw(st.booleans())) for one in (document, number, sex, holder)]
         of_person = (holder.name, document.name, number.name)
         times.append(birth)
-    for comparable in ({Kind.DATE, Kind.MONTH}, {Kind.DATETIME}):
-        same = [one.name for one in times if one.kind in comparable]
-        if len(same) > 1:
-            pairs = st.lists(st.sampled_from(same), min_size=2, max_size=2, unique=True)
-            orders += [OrderRule(*pair) for pair in draw(st.lists(pairs, max_size=4))]
+    orders = draw(order_rules(times))
     columns += [replace(one, required=draw(st.booleans())) for one in times]
     summed = draw(st.lists(SUMMED, max_size=7))
     amounts = [Column(next(names), f"金额{place}", kind, sql_type=sql) for place, (kind, sql) in enumerate(summed)]
     if len(amounts) > 1:
-        given = [one.name for one in amounts]
-        for number in range(draw(st.integers(1, 4))):
-            mixed = draw(st.permutations(given))
-            cut = draw(st.integers(1, len(mixed) - 1))
-            sign = st.sampled_from([1, 1, 1, -1])
-            left, right = ({name: draw(sign) for name in part[:4]} for part in (mixed[:cut], mixed[cut:]))
-            operator = draw(st.sampled_from(["=", "<="]))
-            judged_where = draw(st.sampled_from([(), tuple(right)])) if operator == "<=" else ()
-            sums.append(
-                SumRule(f"s{number}", left, right, operator, Decimal("0.01"), draw(st.booleans()), judged_where)
-            )
+        given = [amount.name for amount in amounts]
+        sums = [draw(sum_rules(f"s{number}", given)) for number in range(draw(st.integers(1, 4)))]
         if draw(st.booleans()):
             reversal = Column(next(names), "冲正", Kind.IDENTIFIER, required=draw(st.booleans()))
             columns.append(reversal)

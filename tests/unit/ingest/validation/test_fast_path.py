@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from stdnum.cn import ric
+from stdnum.cn import ric, uscc
 
 from ingest import contracts
-from ingest.contracts.model import Column, Feed, Kind
+from ingest.contracts.model import Column, Feed, Kind, Role
 from ingest.delivery.manifest import Resource
 from ingest.kernels import values
 from ingest.landing.pg_copy import encode_rows
@@ -29,6 +29,7 @@ from ingest.stripping import ERROR_WORDS, NULL_WORDS
 from ingest.validation import value_cache
 from ingest.validation.cleaning import Context
 from ingest.validation.fast_path import FastPath
+from ingest.validation.identifiers import business_names
 from ingest.validation.rules import check
 from tests.made_up import usual_row
 
@@ -42,6 +43,8 @@ def resident(body: str) -> str:
     return body + ric.calc_check_digit(body + "0")
 
 
+#: The code of a one-person business.
+ONE_PERSON = "92440100600037341" + uscc.calc_check_digit("92440100600037341")
 MAN, WOMAN = resident("44990019900307251"), resident("44990019900307252")
 BASE = {
     ("membership", "organisation"): {
@@ -151,7 +154,8 @@ TEXT = st.sampled_from(
         resident("44990020990307251"), resident("44990019900230251"), resident("44990018991231251"), "449900900307251",
         "E12345678", "E12", "4.4E+17", "4E+17", "字第00103538号", "证" * 51, "证" * 50, "e" * 50, "null", "NULL", "N123",
         "13800000000", "12800000000", "1380000000x", "是", "否", "Y", "TRUE", "H44010000001", "h44010000001",
-        "91110000600037341L", "91110000600037341l", "81110000600037341L", "440100", "44010", "999999", "x" * 30, "x" * 31,
+        "91110000600037341L", ONE_PERSON, "91110000600037341l", f"工号{MAN}", f"{MAN}01", "电话13900000000",
+        "4499009003072519", "a449900900307251b", "个体", "600", "张三退会", "转移", "81110000600037341L", "440100", "44010", "999999", "x" * 30, "x" * 31,
         "汉" * 50, "汉" * 51, "é", "𬱖", "-", "不详吧", "无人", "a'b", 'a"b', "a,b", "a\nb",
     ]
 )  # fmt: skip
@@ -191,6 +195,20 @@ def test_plain_rows_are_what_the_checks_make_of_them(
 ) -> None:
     key, rows = file
     both_ways(FEEDS[key], written(FEEDS[key], rows), tmp_path, context)
+
+
+@pytest.mark.parametrize("key", sorted(BASE), ids=".".join)
+def test_a_row_with_an_identifier_where_it_does_not_belong_is_never_plain(tmp_path: Path, key: tuple[str, str]) -> None:
+    feed = FEEDS[key]
+    texts = [column for column in feed.columns if column.takes_any_text or column.is_free_text]
+    rows = [
+        BASE[key] | {column.name: text} for column in texts for text in (MAN, f"x{MAN}", f"{MAN}7", "449900900307251")
+    ]
+    rows += [BASE[key] | {column.name: "某13900000000"} for column in texts if column.kind in (Kind.TEXT, Kind.NAME)]
+    names = [column.name for column in business_names(feed)]
+    if names and (employer := feed.role(Role.EMPLOYER)) is not None:
+        rows.append(BASE[key] | dict.fromkeys(names, "张三饭店") | {employer.name: ONE_PERSON})
+    assert both_ways(feed, written(feed, rows), tmp_path) == 0
 
 
 @pytest.mark.parametrize("key", sorted(BASE), ids=".".join)
