@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numba import boolean, int64
 
-from ingest.kernels import BYTES, INTEGERS, NULL, OFFSETS, compiled
+from ingest.kernels import BYTES, INTEGERS, NULL, OFFSETS, compiled, inlined
 from ingest.kernels.values import RESIDENT_SIZE, _days_since_epoch
 
 _TEXT_COLUMN = (BYTES, OFFSETS, OFFSETS)
@@ -26,6 +26,8 @@ _OTHER, _X = -1, 10
 @compiled(numba.types.UniTuple(int64, 2), BYTES, int64, int64, inline="always")
 def _next_digit(buffer, position, end):
     """The digit at a position, or ``_X`` or ``_OTHER``, and its bytes: a full-width one (U+FF10) has three."""
+    if position == end:
+        return _OTHER, 1
     byte = np.int64(buffer[np.uintp(position)])
     if byte < 0x80:
         if 48 <= byte <= 57:
@@ -75,6 +77,40 @@ def _is_phone(digits, run, least, greatest):
     return phone
 
 
+@inlined(int64, int64[::1], int64, int64)
+def _remember(digits, run, digit):
+    """Add a digit to a run of them; returns its length. Of a long run only what a number can begin with is kept."""
+    if run == _MOST_DIGITS - 1:
+        for kept in range(RESIDENT_SIZE):
+            digits[kept] = digits[run - RESIDENT_SIZE + kept]
+        run = RESIDENT_SIZE
+    digits[run] = digit
+    return run + 1
+
+
+@compiled(
+    *(boolean, int64[::1], int64, int64, INTEGERS, INTEGERS, boolean[::1], int64, int64, int64, boolean),
+    *(INTEGERS, INTEGERS),
+)
+def _ends_number(
+    digits, run, after, weights, checks, prefixes, minimum, maximum, maximum_within, checked_only, least, greatest
+):
+    """Whether a run of digits, with ``after`` behind it, is a number as a whole, or ends as a number with an X."""
+    if after == _X and run >= RESIDENT_SIZE - 1:
+        digits[run] = _X
+        first = run - (RESIDENT_SIZE - 1)
+        latest = maximum if first == 0 else maximum_within
+        if _is_resident(digits, first, weights, checks, prefixes, minimum, latest):
+            return True
+    if run == RESIDENT_SIZE and _is_resident(digits, 0, weights, checks, prefixes, minimum, maximum):
+        return True
+    if checked_only:
+        return False
+    if run == _OLD_SIZE and _is_person(digits, 0, 19, 2, prefixes, minimum, maximum):
+        return True
+    return _is_phone(digits, run, least, greatest)
+
+
 @compiled(
     *(numba.void, *_TEXT_COLUMN, INTEGERS, INTEGERS, boolean[::1], int64, int64, int64, boolean, INTEGERS, INTEGERS),
     _MASK,
@@ -112,17 +148,10 @@ def find_numbers(
             continue
         run = 0
         while position <= end:
-            digit, size = _OTHER, 1
-            if position < end:
-                digit, size = _next_digit(buffer, position, end)
+            digit, size = _next_digit(buffer, position, end)
             position += size
             if 0 <= digit <= 9:
-                if run == _MOST_DIGITS - 1:  # only what a number can still begin with is needed
-                    for kept in range(RESIDENT_SIZE):
-                        digits[kept] = digits[run - RESIDENT_SIZE + kept]
-                    run = RESIDENT_SIZE
-                digits[run] = digit
-                run += 1
+                run = _remember(digits, run, digit)
                 first = run - RESIDENT_SIZE
                 if (
                     first >= 0
@@ -130,20 +159,13 @@ def find_numbers(
                     and _is_resident(digits, first, weights, checks, prefixes, minimum, maximum_within)
                 ):
                     found[row] = True
-                continue
-            if digit == _X and run >= RESIDENT_SIZE - 1:
-                digits[run] = _X
-                first = run - (RESIDENT_SIZE - 1)
-                latest = maximum if first == 0 else maximum_within
-                if _is_resident(digits, first, weights, checks, prefixes, minimum, latest):
+            else:
+                if run > 0 and _ends_number(
+                    digits, run, digit, weights, checks, prefixes, minimum, maximum, maximum_within, checked_only,
+                    least, greatest,
+                ):  # fmt: skip
                     found[row] = True
-            if run == RESIDENT_SIZE and _is_resident(digits, 0, weights, checks, prefixes, minimum, maximum):
-                found[row] = True
-            if not checked_only:
-                old = run == _OLD_SIZE and _is_person(digits, 0, 19, 2, prefixes, minimum, maximum)
-                if old or _is_phone(digits, run, least, greatest):
-                    found[row] = True
-            run = 0
+                run = 0
 
 
 @compiled(numba.void, *_TEXT_COLUMN, *_TEXT_COLUMN, int64, _MASK)

@@ -150,21 +150,7 @@ def check(batch: RowBatch, feed: Feed, context: Context, keyring: Keyring) -> Ch
     notes = _Notes(height)
     columns = _clean_columns(batch, feed, context)
     person = _check_person(feed, columns, batch.imprecise, context)
-    wrong = {name: cleaned.wrong for name, cleaned in columns.items()}
-    for column in feed.columns:
-        for code, mask in sorted(columns[column.name].flags.items()):
-            notes.add(code, column.name, mask)
-        if column.required:
-            lacking = nulls(columns[column.name].text) & ~wrong[column.name]
-            notes.add(RowCode.REQUIRED, column.name, lacking)
-            wrong[column.name] = wrong[column.name] | lacking
-    _check_together(feed, columns, wrong, notes)
-    _check_signs(feed, columns, wrong, notes)
-    _check_orders(feed, columns, wrong, notes)
-    _check_sums(feed, columns, wrong, notes)
-    if person is not None:
-        _check_agreement(feed, columns, person, notes)
-
+    wrong = _check_columns(feed, columns, person, notes)
     bad = any_of([mask for _, mask in notes.reasons], height)
     kept = _KeptTexts()
     _keep_free_texts(batch, feed, columns, kept)
@@ -190,6 +176,27 @@ def check(batch: RowBatch, feed: Feed, context: Context, keyring: Keyring) -> Ch
         rejected=pl.concat([lines.gather(rejected_rows).to_frame(), rejected, keys[rejected_rows]], how="horizontal"),
         warnings=warnings.select(lines.gather(warnings["row"]), "codes"),
     )
+
+
+def _check_columns(
+    feed: Feed, columns: Mapping[str, Cleaned], person: _Person | None, notes: _Notes
+) -> dict[str, Mask]:
+    """Apply the rules of single columns, then those of several; returns the rows whose value is wrong, by column."""
+    wrong = {name: cleaned.wrong for name, cleaned in columns.items()}
+    for column in feed.columns:
+        for code, mask in sorted(columns[column.name].flags.items()):
+            notes.add(code, column.name, mask)
+        if column.required:
+            lacking = nulls(columns[column.name].text) & ~wrong[column.name]
+            notes.add(RowCode.REQUIRED, column.name, lacking)
+            wrong[column.name] = wrong[column.name] | lacking
+    _check_together(feed, columns, wrong, notes)
+    _check_signs(feed, columns, wrong, notes)
+    _check_orders(feed, columns, wrong, notes)
+    _check_sums(feed, columns, wrong, notes)
+    if person is not None:
+        _check_agreement(feed, columns, person, notes)
+    return wrong
 
 
 # --- what does not land as it was delivered ---------------------------------------------------------------------

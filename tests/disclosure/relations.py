@@ -41,7 +41,12 @@ SUMS = (
     Sum("training_employed_rate", "training_chain_month", "employed", "trained", {"training_type": "all"}, 6),
     Sum("chain_rate", "training_chain_month", "certified_employed_insured", "trained", {"training_type": "all"}, 6),
     Sum("platform_joining_rate", "new_form_platform_month", "members", "workers", {"platform_code": "all"}),
-    Sum("platform_unit_rate", "new_form_platform_month", "units_with_union", "units", {"platform_code": "all"}),
+    # A province whose platform workers have no unit has no indicator of units.
+    Sum(
+        *("platform_unit_rate", "new_form_platform_month", "units_with_union", "units"),
+        where={"platform_code": "all"},
+        always=False,
+    ),
 )
 
 #: Indicators that count persons, too, but whose parts no mart shows.
