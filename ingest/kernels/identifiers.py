@@ -159,12 +159,11 @@ def find_numbers(
                     and _is_resident(digits, first, weights, checks, prefixes, minimum, maximum_within)
                 ):
                     found[row] = True
-            else:
-                if run > 0 and _ends_number(
+            elif run > 0:
+                found[row] |= _ends_number(
                     digits, run, digit, weights, checks, prefixes, minimum, maximum, maximum_within, checked_only,
                     least, greatest,
-                ):  # fmt: skip
-                    found[row] = True
+                )  # fmt: skip
                 run = 0
 
 
