@@ -6,6 +6,7 @@ machine's speed varies.
 
     python bench/parts.py                          # 1,000,000 rows
     python bench/parts.py --rows 200000 --encoding gb18030
+    python bench/parts.py --feed services_service_record
 """
 
 import argparse
@@ -24,7 +25,7 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from bench.load import KEY, Package, baseline, database, make_package, work_folder
+from bench.load import KEY, SETTLEMENTS, Package, baseline, database, make_package, work_folder
 from ingest import contracts, pipeline
 from ingest.database import connect
 from ingest.delivery import integrity
@@ -35,7 +36,7 @@ from ingest.privacy.keyring import Keyring
 from ingest.privacy.vault import VaultBatch
 from ingest.readers import open_table
 from ingest.settings import Settings
-from ingest.staging import Staging
+from ingest.staging import KeptText, Staging
 from ingest.validation.cleaning import Context
 from warehouse.local import server
 
@@ -120,7 +121,8 @@ def _stage(
     keyring = vault.keyring
     keyring.resident_keys = clock.timed("make person keys", keyring.resident_keys)  # type: ignore[method-assign]
     context = Context(checked.manifest.created_date, resource.amount_unit)
-    copies = Staging(table, batch, vault, context, resource.index, resource.path).copies()
+    kept_text = KeptText(vault.keyring, settings.kept_rejected_rows, settings.kept_rejected_bytes)
+    copies = Staging(table, batch, vault, kept_text, context, resource.index, resource.path).copies()
     with CopySession(batch.conn) as copier:
         while True:
             with clock.part("check, write COPY's binary format"):
@@ -141,7 +143,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     settings = Settings(home=folder / "home", dsn=None, key=SecretStr(KEY))
     admin = server.ensure_running(settings)
     try:
-        package = make_package(folder, arguments.rows, arguments.persons, arguments.encoding)
+        package = make_package(folder, arguments.rows, arguments.persons, arguments.encoding, arguments.feed)
         copies: list[float] = []
         found: list[dict[str, list[float]]] = []
         for turn in range(2 * arguments.repeat + 1):
@@ -152,9 +154,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
                     ours: dict[str, Any] = {"inbox": str(package.inbox), "dsn": SecretStr(dsn)}
                     found.append(run(dsn, settings.model_copy(update=ours), package))
         unit = min(copies)
-        print(
-            f"{arguments.rows:,} rows, {arguments.encoding}; \\copy {', '.join(f'{value:.2f}' for value in copies)} s"
-        )
+        seconds = ", ".join(f"{value:.2f}" for value in copies)
+        print(f"{arguments.feed}: {package.rows:,} rows, {arguments.encoding}; \\copy {seconds} s")
         title = "best of each, in units of the best \\copy"
         print(f"{title:45} {'ours':>6} {'server':>6}")
         sums = [0.0, 0.0]
@@ -173,6 +174,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--persons", type=int, default=200_000)
     parser.add_argument("--encoding", default="utf-8")
+    parser.add_argument("--feed", default=SETTLEMENTS, help="table of the feed in landing")
     parser.add_argument("--repeat", type=int, default=2)
     arguments = parser.parse_args()
     with work_folder() as folder:
