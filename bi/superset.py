@@ -1,12 +1,17 @@
-"""Brings up Superset with the dashboards over the published figures: ``python -m bi.superset [PORT]``.
+"""Brings up Superset with the dashboards over the published figures: ``python -m bi.superset [prepare | serve]``.
+
+``prepare`` needs the warehouse's owner, for it makes Superset's login; ``serve`` needs what ``prepare`` left in
+Superset's folder, and the secret key. Without a word both are done, one after the other: so does ``make bi``.
 
 Superset has an environment of its own (``.venv-bi``, made by ``make bi``), because its pins differ from ours. Its
-variables, for Compose: ``SUPERSET_HOST`` the address that it listens on (127.0.0.1), ``SUPERSET_SECRETS`` the folder of
-its two secrets (its own, where they are made).
+variables, for Compose: ``SUPERSET_HOST`` and ``SUPERSET_PORT`` where it listens (127.0.0.1, 8088), ``SUPERSET_SECRETS``
+the folder of its two secrets (its own, where they are made).
 """
 
+import argparse
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,9 +19,11 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from bi import bundle
+from ingest import database
 from ingest.settings import Settings
 from warehouse import operations, whole_file
 from warehouse.access import divisions, users
+from warehouse.local import server
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-bi" / "bin" / "python"
@@ -26,21 +33,15 @@ LOGIN = "dashboards"
 
 
 def environment(home: Path) -> dict[str, str]:
-    """The variables with which Superset runs; makes its folder and its secrets.
+    """The variables with which Superset runs.
 
     Args:
         home: Superset's folder.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = _secrets(home)
-    for name in ("secret-key", "admin-password"):
-        path = folder / name
-        if not path.exists():
-            whole_file.write_text(path, secrets.token_urlsafe(32))
     return {
         **os.environ,
         "SUPERSET_HOME": str(home),
-        "SUPERSET_SECRETS": str(folder),
+        "SUPERSET_SECRETS": str(_secrets(home)),
         "SUPERSET_CONFIG_PATH": str(Path(__file__).with_name("superset_config.py")),
         "FLASK_APP": "superset.app:create_app()",
         "PYTHONPATH": str(ROOT),
@@ -52,10 +53,11 @@ def prepare(settings: Settings, home: Path) -> None:
     """Bring Superset's database up to date, and import the dashboards over the published figures.
 
     Args:
-        settings: Which warehouse.
-        home: Superset's folder.
+        settings: Which warehouse; its schema and roles are there.
+        home: Superset's folder, which is made with its secrets where it is missing.
     """
-    variables = environment(home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_secrets(_secrets(home))
     url = _database_url(settings, home)
     whole_file.write_text(home / "database-url", url)
     with tempfile.TemporaryDirectory(dir=home) as folder:
@@ -65,7 +67,7 @@ def prepare(settings: Settings, home: Path) -> None:
         command = [str(PYTHON), "-m", "bi.superset_setup", str(path)]
         with (home / "setup.log").open("w", encoding="utf-8") as log:
             subprocess.run(
-                command, input=password, text=True, env=variables, cwd=ROOT, stdout=log, stderr=log, check=True
+                command, input=password, text=True, env=environment(home), cwd=ROOT, stdout=log, stderr=log, check=True
             )
 
 
@@ -75,7 +77,8 @@ def _database_url(settings: Settings, home: Path) -> str:
     The login reads ``marts`` of the whole country, and which login has which divisions.
     """
     password_file = home / "database-password"
-    with operations.open_warehouse(settings) as conn:
+    # The key of the warehouse is not needed for this, so that a service without it can do it.
+    with database.connect(server.ensure_running(settings)) as conn:
         if not password_file.exists():
             if any(user.login == LOGIN and user.roles for user in users.listed(conn)):
                 users.remove(conn, LOGIN, by=LOGIN)
@@ -85,9 +88,9 @@ def _database_url(settings: Settings, home: Path) -> str:
         conn.execute(f"GRANT SELECT ON ops.login_division TO {LOGIN}")
         known = conn.info.get_parameters()
         query = urlencode({name: value for name, value in known.items() if name.startswith("ssl")})
-        host, port, database = conn.info.host, conn.info.port, conn.info.dbname
+        host, port, dbname = conn.info.host, conn.info.port, conn.info.dbname
     password = quote(password_file.read_text(encoding="utf-8"), safe="")
-    return f"postgresql+psycopg2://{LOGIN}:{password}@{host}:{port}/{database}" + (f"?{query}" if query else "")
+    return f"postgresql+psycopg2://{LOGIN}:{password}@{host}:{port}/{dbname}" + (f"?{query}" if query else "")
 
 
 def serve(home: Path, port: int) -> "subprocess.Popen[bytes]":
@@ -108,23 +111,42 @@ def _secrets(home: Path) -> Path:
     return Path(os.environ.get("SUPERSET_SECRETS", home))
 
 
-def main(port: int = PORT) -> None:
-    """Prepare Superset and serve it on this machine until Ctrl-C."""
+def _make_secrets(folder: Path) -> None:
+    """Write the secrets that are missing."""
+    for name in ("secret-key", "admin-password"):
+        path = folder / name
+        if not path.exists():
+            whole_file.write_text(path, secrets.token_urlsafe(32))
+
+
+def main(step: str | None = None) -> None:
+    """Prepare Superset, and serve it until Ctrl-C; or one of the two (``prepare``, ``serve``)."""
     settings = Settings()
     home = settings.root / "superset"
-    prepare(settings, home)
-    sys.stdout.write(
-        f"Superset: http://127.0.0.1:{port}/dashboard/list/  user admin, password in {_secrets(home)}/admin-password; "
-        "or a login of `warehouse user add`\n"
-    )
+    if step is None:
+        with operations.open_warehouse(settings):  # the embedded server runs, schema and roles are there
+            pass
+    if step != "serve":
+        prepare(settings, home)
+        _say(f"Superset: user admin, password in {_secrets(home)}/admin-password; or a login of `warehouse user add`")
+    if step != "prepare":
+        port = int(os.environ.get("SUPERSET_PORT", PORT))
+        _say(f"Superset: http://127.0.0.1:{port}/dashboard/list/")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        process = serve(home, port)
+        try:
+            sys.exit(process.wait())
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-    process = serve(home, port)
-    try:
-        sys.exit(process.wait())
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("step", nargs="?", choices=["prepare", "serve"])
+    main(parser.parse_args().step)

@@ -43,8 +43,6 @@ def _addresses() -> dict[str, str]:
     host, settings = os.environ.get("POSTGRES_HOST", "postgres:5432"), {}
     if (password := _quoted("warehouse_password")) is not None:
         settings["WAREHOUSE_DSN"] = f"postgresql://warehouse:{password}@{host}/warehouse"
-    if (password := _quoted("bi_reader_password")) is not None:
-        settings["WAREHOUSE_BI_DSN"] = f"postgresql://bi_reader:{password}@{host}/warehouse"
     if (password := _quoted("airflow_password")) is not None:
         airflow = f"airflow:{password}@{host}/airflow"
         settings["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"postgresql+psycopg2://{airflow}"

@@ -18,7 +18,7 @@ keep() {
     echo "made $folder/$1"
 }
 
-for name in postgres_password warehouse_password airflow_password bi_reader_password warehouse_key \
+for name in postgres_password warehouse_password airflow_password warehouse_key \
     airflow_page_password airflow_page_key airflow_jwt_secret airflow_fernet_key redis_password \
     superset_key superset_admin_password; do
     # 32 random bytes in URL-safe base64: valid as a password, as a key, and as a Fernet key.

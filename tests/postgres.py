@@ -14,6 +14,8 @@ import psycopg
 from warehouse.local import server
 
 SUPERUSER, PASSWORD = "postgres", "of-a-test"
+#: Folders of programs of further servers, divided as in PATH.
+FURTHER = "WAREHOUSE_TEST_SERVERS"
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,18 @@ class Server:
 
 
 def installed() -> dict[int, Path]:
-    """Version -> programs of the servers that this machine has, the embedded one and Debian's."""
+    """Version -> programs of the servers that this machine has: the embedded one, Debian's, and those of ``FURTHER``."""
     debian = {
         int(path.parent.name): path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()
     }
-    return dict(sorted({18: server.bin_dir(), **debian}.items()))
+    further = [Path(folder) for folder in os.environ.get(FURTHER, "").split(os.pathsep) if folder]
+    return dict(sorted({18: server.bin_dir(), **debian, **{_version(path): path for path in further}}.items()))
+
+
+def _version(programs: Path) -> int:
+    """The major version of a server's programs."""
+    said = subprocess.run([programs / "postgres", "--version"], check=True, capture_output=True, text=True).stdout
+    return int(said.split()[2].partition(".")[0])
 
 
 @contextmanager

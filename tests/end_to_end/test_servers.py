@@ -1,6 +1,7 @@
 """A whole pass on each PostgreSQL that this machine has, with an owner who is no superuser; and behind PgBouncer.
 
-Debian's packages ``postgresql-15`` (or another version) and ``pgbouncer`` are enough. The embedded server is one of them.
+Debian's packages ``postgresql-15`` (or another version) and ``pgbouncer`` are enough. The embedded server is one of them;
+``tests.postgres.installed`` says how others are found.
 """
 
 from pathlib import Path
@@ -45,7 +46,7 @@ def loads_builds_and_publishes(dsn: str, home: Path) -> None:
 @pytest.mark.parametrize("version", range(15, 19))
 def test_a_pass_on_postgresql(version: int, tmp_path: Path) -> None:
     if version not in INSTALLED:
-        pytest.skip(f"PostgreSQL {version} is not installed")
+        pytest.skip(f"PostgreSQL {version} is not installed, and {postgres.FURTHER} names no folder of its programs")
     with postgres.running(INSTALLED[version], "max_locks_per_transaction=512") as server:
         loads_builds_and_publishes(postgres.make_owner(server), tmp_path)
 

@@ -28,9 +28,8 @@ SERVICES = COMPOSE["services"]
 #: Secret -> the services that use it. A service that is added here needs a reason: what does it do with the secret?
 SECRETS = {
     "postgres_password": {"postgres"},
-    "warehouse_password": {"postgres", "prepare", "scheduler", "worker"},
+    "warehouse_password": {"postgres", "prepare", "scheduler", "worker", "superset-prepare"},
     "airflow_password": {"postgres", "prepare", "api-server", "scheduler", "dag-processor", "triggerer"},
-    "bi_reader_password": {"postgres", "superset"},
     "warehouse_key": {"prepare", "scheduler", "worker"},
     "warehouse_notify": {"scheduler", "worker"},
     "warehouse_inbox_options": {"scheduler", "worker", "triggerer"},
@@ -40,9 +39,11 @@ SECRETS = {
     "airflow_fernet_key": {"api-server", "scheduler", "dag-processor", "triggerer"},
     "redis_password": {"scheduler", "worker"},
     "redis_users": {"redis"},
-    "superset_key": {"superset"},
-    "superset_admin_password": {"superset"},
+    "superset_key": {"superset-prepare", "superset"},
+    "superset_admin_password": {"superset-prepare"},
 }
+#: Services whose login in the database is in their volume: another service made it.
+WITH_A_LOGIN_IN_THEIR_VOLUME = {"superset"}
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +77,17 @@ def test_services(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert {"postgres", "api-server", "scheduler", "dag-processor", "triggerer"} <= set(services)
     assert services["postgres"]["image"].startswith("postgres:18.")
-    ours = [one for name, one in services.items() if name not in ("postgres", "redis", "superset")]
-    assert len({one["image"] for one in ours}) == 1
+    images: dict[str, set[str]] = {}
+    for name, one in services.items():
+        if "build" in one:
+            images.setdefault(one["image"], set()).add(name)
+    of_superset = {"superset-prepare", "superset"}
+    assert sorted(map(sorted, images.values())) == sorted(
+        map(sorted, [of_superset, set(services) - of_superset - {"postgres", "redis"}])
+    )
     assert services["worker"]["profiles"] == services["redis"]["profiles"] == ["celery"]
-    assert services["superset"]["profiles"] == ["bi"]
+    assert services["superset-prepare"]["profiles"] == services["superset"]["profiles"] == ["bi"]
+    assert services["superset-prepare"]["volumes"] == services["superset"]["volumes"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -124,13 +132,12 @@ def test_a_service_is_on_the_networks_that_it_needs(name: str) -> None:
     assert set(service["networks"]) <= set(COMPOSE["networks"])
     # Who has the password of the queue is on its network, and nobody else.
     assert ("broker" in service["networks"]) == bool({"redis_password", "redis_users"} & secrets_of(service))
-    assert ("database" in service["networks"]) == any(
-        "password" in one for one in SECRETS_OF_DATABASES & secrets_of(service)
-    )
+    has_login = name in WITH_A_LOGIN_IN_THEIR_VOLUME or bool(SECRETS_OF_DATABASES & secrets_of(service))
+    assert ("database" in service["networks"]) == has_login
     assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-SECRETS_OF_DATABASES = {"postgres_password", "warehouse_password", "airflow_password", "bi_reader_password"}
+SECRETS_OF_DATABASES = {"postgres_password", "warehouse_password", "airflow_password"}
 
 
 def test_the_queue_has_a_network_of_its_own_without_a_way_out() -> None:
@@ -285,9 +292,6 @@ def test_the_entry_turns_secrets_of_a_service_into_settings(
     queue = "redis://airflow:p%40ss%2Fredis_password@redis:6379"
     settings = {
         "warehouse_password": {"WAREHOUSE_DSN": f"postgresql://warehouse:p%40ss%2Fwarehouse_password@{host}/warehouse"},
-        "bi_reader_password": {
-            "WAREHOUSE_BI_DSN": f"postgresql://bi_reader:p%40ss%2Fbi_reader_password@{host}/warehouse"
-        },
         "airflow_password": {
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{airflow}",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+psycopg://{airflow}",
