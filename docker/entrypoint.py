@@ -15,6 +15,7 @@ SECRETS = Path(os.environ.get("WAREHOUSE_SECRETS", "/run/secrets"))
 PLAIN = {
     "warehouse_key": "WAREHOUSE_KEY",
     "warehouse_notify": "WAREHOUSE_NOTIFY",
+    "warehouse_openlineage": "WAREHOUSE_OPENLINEAGE",
     "warehouse_inbox_options": "WAREHOUSE_INBOX_OPTIONS",
     "airflow_fernet_key": "AIRFLOW__CORE__FERNET_KEY",
     "airflow_page_key": "AIRFLOW__API__SECRET_KEY",

@@ -24,8 +24,10 @@ for name in postgres_password warehouse_password airflow_password warehouse_key 
     # 32 random bytes in URL-safe base64: valid as a password, as a key, and as a Fernet key.
     head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n' | keep "$name"
 done
-# Where notifications go, and the options of a remote inbox: addresses of webhooks and passwords are secrets, too.
+# Where notifications and events of OpenLineage go, and the options of a remote inbox: addresses of webhooks and passwords
+# are secrets, too.
 echo '[{"type": "log"}]' | keep warehouse_notify
+echo '{}' | keep warehouse_openlineage
 echo '{}' | keep warehouse_inbox_options
 # Redis knows the hash of the password alone. Airflow may use the queue, not administer the server.
 hash=$(tr -d '\n' < "$folder/redis_password" | sha256sum | cut -d ' ' -f 1)

@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     share_revisions: tuple[MonthDay, ...] = ("01-01", "07-01")
     #: Where refused and missing deliveries, builds, publications and ends of shares are told; empty: nowhere.
     notify: tuple[Channel, ...] = (LogChannel(),)
+    #: Where events of OpenLineage about loads and builds go: a transport of its client library (JSON). Empty: nowhere.
+    openlineage: dict[str, object] = Field(default_factory=dict)
     #: The federation, as the catalogue of shared resources names its provider, and its unified social credit code.
     federation_name: str = "示例总工会"
     federation_uscc: Uscc = "81440000MB2D00003C"
@@ -129,6 +131,13 @@ class Settings(BaseSettings):
         if len({channel.name for channel in channels}) < len(channels):
             raise ValueError("two channels have the same name: give each a name of its own")
         return channels
+
+    @field_validator("openlineage")
+    @classmethod
+    def _require_type(cls, transport: dict[str, object]) -> dict[str, object]:
+        if transport and not isinstance(transport.get("type"), str):
+            raise ValueError('must name a transport of OpenLineage: {"type": "http", "url": …}')
+        return transport
 
     @cached_property
     def root(self) -> Path:

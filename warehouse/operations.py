@@ -33,6 +33,7 @@ from warehouse.build import publish as publication
 from warehouse.build.planning import BuildPlan
 from warehouse.local import preflight, server
 from warehouse.notifications import sending, steps
+from warehouse.openlineage import builds, loads
 from warehouse.sharing import catalogue, catalogue_files, declaration, extracts, lifecycle, lineage, outbox, policy
 from warehouse.sharing.lifecycle import Verdict
 from warehouse.sharing.outbox import Extract
@@ -115,8 +116,11 @@ def load_one(settings: Settings, arrival_id: int) -> Outcome:
         NotDecided: An internal error prevented it.
         SetAside: Its processes were killed or crashed too often.
     """
-    with open_warehouse(settings):
-        return pipeline.load(server.ensure_running(settings), settings, arrival_id, _gate)
+    with open_warehouse(settings), loads.recorded(settings) as runs:
+        runs.start(arrival_id)
+        outcome = pipeline.load(server.ensure_running(settings), settings, arrival_id, _gate)
+        runs.end(outcome)
+        return outcome
 
 
 def explain(settings: Settings, name: str) -> str:
@@ -156,15 +160,19 @@ def load_all(
             new = len(pipeline.register(conn, settings, on_fault))
             arrivals = pipeline.pending(conn)
         begun = itertools.count(1)
+        with loads.recorded(settings) as runs:
 
-        def start(arrival: Arrival) -> None:
-            on_start(arrival.name, next(begun), len(arrivals))
+            def start(arrival: Arrival) -> None:
+                on_start(arrival.name, next(begun), len(arrivals))
+                runs.start(arrival.arrival_id, arrival.name)
 
-        for outcome in _outcomes(settings, arrivals, start, on_rows):
-            if isinstance(outcome, NotDecided):
-                on_fault(outcome)
-            else:
-                on_outcome(outcome)
+            for outcome in _outcomes(settings, arrivals, start, on_rows):
+                if isinstance(outcome, NotDecided):
+                    runs.fail(outcome.package)
+                    on_fault(outcome)
+                else:
+                    runs.end(outcome)
+                    on_outcome(outcome)
         return new
 
 
@@ -326,15 +334,21 @@ def run_dbt(
     on_result: dbt.OnResult | None = None,
 ) -> None:
     """Run dbt for a plan and store its results; a failed model or test is a WarehouseError."""
-    with sending.notifying_failure(settings, "dbt", plan):
-        runner.run(server.ensure_running(settings), settings, plan, on_node, on_result)
+    with sending.notifying_failure(settings, "dbt", plan), builds.recorded(settings, plan, "dbt") as build:
+
+        def ended(unique_id: str, status: str) -> None:
+            build.model_ended(unique_id, status)
+            if on_result is not None:
+                on_result(unique_id, status)
+
+        runner.run(server.ensure_running(settings), settings, plan, on_node, ended, build.model_started)
 
 
 def audit(settings: Settings, plan: BuildPlan) -> None:
     """Great Expectations on the figures of a build; a critical failure is a WarehouseError."""
     from expectations import audit as figures
 
-    with sending.notifying_failure(settings, "audit", plan):
+    with sending.notifying_failure(settings, "audit", plan), builds.recorded(settings, plan, "audit"):
         failed = figures.audit(server.ensure_running(settings), plan["build"])
         if failed:
             names = "; ".join(sorted({f"{failure.suite}.{failure.expectation}" for failure in failed}))
@@ -355,6 +369,7 @@ def publish(settings: Settings, plan: BuildPlan) -> publication.PublicationResul
 
     with (
         sending.notifying_failure(settings, "publish", plan),
+        builds.recorded(settings, plan, "publish") as build,
         planning.exclusive(dsn),
         database.connect(dsn) as conn,
     ):
@@ -374,6 +389,7 @@ def publish(settings: Settings, plan: BuildPlan) -> publication.PublicationResul
             lifecycle.published(conn, declaration.folder(settings), number, settings.share_revisions, user())
 
         moved = publication.move(conn, plan["build"], relations, note)
+        build.published(contents, moved.row_counts)
         write_catalogue(conn, settings)
         return moved
 

@@ -36,6 +36,8 @@ _ENVIRONMENT_LOCK = threading.Lock()
 OnNode = Callable[[str, int, int], None]
 #: Called with (unique id, dbt's status) of every finished node, including tests, from dbt's threads.
 OnResult = Callable[[str, str], None]
+#: Called with the unique id of every node that begins, from dbt's threads.
+OnStart = Callable[[str], None]
 
 
 def code_hash() -> str:
@@ -232,6 +234,16 @@ def result_listener(on_result: OnResult) -> Callable[[Any], None]:
     def listen(event: Any) -> None:
         if event.info.name == "NodeFinished":
             on_result(event.data.node_info.unique_id, event.data.run_result.status)
+
+    return listen
+
+
+def start_listener(on_start: OnStart) -> Callable[[Any], None]:
+    """Turn dbt's events into calls of ``on_start``."""
+
+    def listen(event: Any) -> None:
+        if event.info.name == "NodeStart":
+            on_start(event.data.node_info.unique_id)
 
     return listen
 

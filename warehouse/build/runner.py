@@ -11,7 +11,7 @@ from ingest.database import connect
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
 from warehouse.build import clone_schema, dbt, planning, publish, selection
-from warehouse.build.dbt import BUILDS, PARTIAL_PARSE, OnNode, OnResult
+from warehouse.build.dbt import BUILDS, PARTIAL_PARSE, OnNode, OnResult, OnStart
 from warehouse.build.planning import BuildPlan, exclusive
 
 #: dbt's unit tests test the code, not the data: `make test` runs them.
@@ -30,6 +30,7 @@ def run(
     plan: BuildPlan,
     on_node: OnNode | None = None,
     on_result: OnResult | None = None,
+    on_start: OnStart | None = None,
 ) -> None:
     """Run ``dbt build`` for a plan, in this process, and store the result of every node.
 
@@ -54,6 +55,7 @@ def run(
             listeners = [
                 *([dbt.listener(on_node)] if on_node else []),
                 *([dbt.result_listener(on_result)] if on_result else []),
+                *([dbt.start_listener(on_start)] if on_start else []),
             ]
             variables = dbt.environment(dsn, settings)
             if plan["large"]:

@@ -32,6 +32,7 @@ SECRETS = {
     "airflow_password": {"postgres", "prepare", "api-server", "scheduler", "dag-processor", "triggerer"},
     "warehouse_key": {"prepare", "scheduler", "worker"},
     "warehouse_notify": {"scheduler", "worker"},
+    "warehouse_openlineage": {"scheduler", "worker"},
     "warehouse_inbox_options": {"scheduler", "worker", "triggerer"},
     "airflow_page_password": {"api-server"},
     "airflow_page_key": {"api-server"},
@@ -255,6 +256,7 @@ def test_secret_files_are_made_and_ignored(compose: dict[str, Any], tmp_path: Pa
     made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
     assert {f"./secrets/{name}" for name in made} == {secret["file"] for secret in compose["secrets"].values()}
     assert Settings(notify=json.loads(made.pop("warehouse_notify"))) == Settings()
+    assert json.loads(made.pop("warehouse_openlineage")) == {}
     assert json.loads(made.pop("warehouse_inbox_options")) == {}
     users = made.pop("redis_users")
     assert f"#{hashlib.sha256(made['redis_password'].encode()).hexdigest()} " in users
@@ -302,6 +304,7 @@ def test_the_entry_turns_secrets_of_a_service_into_settings(
         },
         "warehouse_key": {"WAREHOUSE_KEY": "p@ss/warehouse_key"},
         "warehouse_notify": {"WAREHOUSE_NOTIFY": "p@ss/warehouse_notify"},
+        "warehouse_openlineage": {"WAREHOUSE_OPENLINEAGE": "p@ss/warehouse_openlineage"},
         "warehouse_inbox_options": {"WAREHOUSE_INBOX_OPTIONS": "p@ss/warehouse_inbox_options"},
         "airflow_fernet_key": {"AIRFLOW__CORE__FERNET_KEY": "p@ss/airflow_fernet_key"},
         "airflow_page_key": {"AIRFLOW__API__SECRET_KEY": "p@ss/airflow_page_key"},

@@ -1,6 +1,5 @@
 """Builds with a dbt project of three nodes: new deliveries, failures, rebuilt months."""
 
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,66 +8,18 @@ import pytest
 
 from ingest.errors import WarehouseError
 from ingest.settings import Settings
+from tests import tiny_project
+from tests.tiny_project import decide
 from warehouse import operations
 from warehouse.build import dbt, planning
-
-PROJECT = {
-    "dbt_project.yml": """
-        name: tiny
-        version: "1.0"
-        profile: warehouse
-        vars: {build: build_a}
-        models:
-          tiny:
-            +materialized: table
-            +meta: {publish: marts, division: everyone, division_reason: They are invented.}
-        data_tests:
-          +schema: staging
-        """,
-    "macros/schema.sql": """
-        {% macro generate_schema_name(name, node) %}{{ var('build') if name is none else var('build') ~ '_' ~ name }}{% endmacro %}
-        """,
-    "models/held.sql": """
-        select name, month, '{{ "full" if flags.FULL_REFRESH else "part" }}' as kind from ops.build_delivery
-        where build = '{{ var("build") }}' and state = 'input'
-        """,
-    "models/months.sql": "select unnest(months_asked) as month from ops.build where build = '{{ var(\"build\") }}'",
-    "tests/nothing_forbidden.sql": "select * from {{ ref('held') }} where name like 'forbidden%'",
-}
 
 
 @pytest.fixture
 def conn(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
     """A warehouse whose dbt project is the tiny one, without an audit."""
-    project = tmp_path / "project"
-    for name, text in PROJECT.items():
-        path = project / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-    monkeypatch.setattr(dbt, "PROJECT", project)
-    monkeypatch.setattr(operations, "audit", lambda *_: None)
+    tiny_project.use(tmp_path / "project", monkeypatch)
     with operations.open_warehouse(settings) as conn:
         yield conn
-
-
-def decide(conn: psycopg.Connection, name: str, status: str = "accepted", **other: str) -> None:
-    """Write a decided delivery to the ledger, as loading does."""
-    values = {"source": "membership", "mode": "snapshot", "period": "2026-08", **other}
-    conn.execute(
-        "INSERT INTO ops.arrival (location, fingerprint, name, source, sender, period, mode, created, content_hash,"
-        " status, holds_name, decided_at) VALUES (%s, '', %s, %s, '440000', %s, %s, '2026-09-03T08:00+08', %s, %s,"
-        " %s, now())",
-        [
-            f"{name}-{status}",
-            name,
-            values["source"],
-            values["period"],
-            values["mode"],
-            f"hash of {name}",
-            status,
-            status not in ("refused", "duplicate"),
-        ],
-    )
 
 
 def build_all(settings: Settings) -> bool:
@@ -226,7 +177,7 @@ def test_changed_code_causes_a_full_build(conn: psycopg.Connection, settings: Se
         build_all(settings)
     assert conn.execute("SELECT * FROM public.mine").fetchall() == []
     # … and when the model comes back in the very schema where they still read it
-    (dbt.PROJECT / "models/months.sql").write_text(PROJECT["models/months.sql"])
+    (dbt.PROJECT / "models/months.sql").write_text(tiny_project.PROJECT["models/months.sql"])
     build_all(settings)
     assert current(conn) == "build_b"
     assert conn.execute("SELECT * FROM public.mine").fetchall() == []
