@@ -1,19 +1,34 @@
 """Runs the tasks of the DAGs in the order of a pass, as Airflow reads them, but without its scheduler.
 
-Called as a program in an environment of its own, with the folder of the DAG files.
+Called as a program in an environment of its own, with the folder of the DAG files; with ``--any-source`` packages of an
+unknown source are decided too. What the tasks return, which Airflow keeps, is written as JSON behind ``returned``.
 """
 
+import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import AssetAlias
+from airflow.sdk import AssetAlias, PokeReturnValue
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 
-def main(folder: str) -> None:
+def told(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A task that writes what it returns."""
+
+    def run(*arguments: Any, **named: Any) -> Any:
+        value = function(*arguments, **named)
+        content = value.xcom_value if isinstance(value, PokeReturnValue) else value
+        sys.stdout.write(f"returned {name} {json.dumps(content, default=str)}\n")
+        return value
+
+    return run
+
+
+def main(folder: str, *options: str) -> None:
     """Detect, load every source, decide, build, audit, publish."""
     dags = DagBag(folder)
     assert dags.import_errors == {}, dags.import_errors
@@ -25,10 +40,13 @@ def main(folder: str) -> None:
         function = dags.dags[dag].get_task(name).python_callable
         if "get_current_context" in function.__globals__:
             function.__globals__["get_current_context"] = lambda: {"ti": instance}
-        return function
+        return told(f"{dag}.{name}", function)
 
     woken = OutletEventAccessors()
-    assert task("detect_deliveries", "register")(outlet_events=woken) == [], "a source without a DAG"
+    undecidable = task("detect_deliveries", "register")(outlet_events=woken)
+    assert undecidable == [] or "--any-source" in options, "a source without a DAG"
+    for delivery in undecidable:
+        task("detect_deliveries", "process")(delivery)
     for dag in sorted(name for name in dags.dags if name.startswith("load_")):
         outcomes = [task(dag, "load")(delivery) for delivery in task(dag, "pending")()]
         sys.stdout.write(f"{dag} {[outcome['status'] for outcome in outcomes]}\n")
@@ -44,4 +62,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
