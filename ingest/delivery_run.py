@@ -32,6 +32,7 @@ from ingest.landing.pg_copy import CopySession
 from ingest.landing.staging_tables import StagingTable
 from ingest.ledger import ledger
 from ingest.ledger.ledger import Arrival, Identity
+from ingest.privacy import erased
 from ingest.privacy.keyring import REPLACED_PATTERN, Keyring
 from ingest.privacy.vault import VaultBatch
 from ingest.readers import Table, open_table
@@ -102,6 +103,7 @@ class StagedFile:
     sha256: str
     read: int = 0
     rejected: int = 0
+    erased: int = 0  # of the rejected rows, those of persons who were erased
     skipped: int = 0
     unknown_columns: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
@@ -120,6 +122,11 @@ class StagedFile:
         """Rows that passed the row checks."""
         return self.read - self.rejected
 
+    @property
+    def faulty(self) -> int:
+        """Rejected rows that the sender answers for: without those of persons who were erased."""
+        return self.rejected - self.erased
+
 
 @dataclass(frozen=True)
 class Staged:
@@ -130,6 +137,7 @@ class Staged:
     tables: Mapping[str, StagingTable]
     vault: VaultBatch
     kept_text: KeptText
+    erased: frozenset[bytes] = frozenset()  # ``vault.erased`` when staging began
 
     def of_feed(self, name: str) -> list[StagedFile]:
         """The files of a feed."""
@@ -287,7 +295,7 @@ def _create_tables(run: DeliveryRun, checked: Checked) -> Staged:
     vault = VaultBatch(run.conn, run.keyring, run.id)
     vault.create()
     kept_text = KeptText(run.keyring, run.settings.kept_rejected_rows, run.settings.kept_rejected_bytes)
-    return Staged(checked.manifest, tuple(files), tables, vault, kept_text)
+    return Staged(checked.manifest, tuple(files), tables, vault, kept_text, erased.keys(run.conn))
 
 
 def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedFile) -> StagedFile:
@@ -295,7 +303,10 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
     number, path, stopped = file.resource.index, file.resource.shown_path, False
     staging_table = staged.tables[file.feed.name]
     context = Context(
-        checked.manifest.created_date, file.resource.amount_unit, sheet=file.resource.format in ("xlsx", "xls")
+        checked.manifest.created_date,
+        file.resource.amount_unit,
+        sheet=file.resource.format in ("xlsx", "xls"),
+        erased=erased.of_feed(staged.erased, run.contracts, file.feed, checked.manifest.sender),
     )
     with CopySession(run.conn) as session:
         try:
@@ -310,7 +321,7 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
                     copy_thread.put(*jobs)
                     if run.on_rows is not None:
                         run.on_rows(f"{run.arrival.name}/{path}", rows.read, file.resource.rows)
-                    if stopped := staged.kept_text.is_full and _is_beyond_tolerance(staged, file, rows.rejected, table):
+                    if stopped := staged.kept_text.is_full and _is_beyond_tolerance(staged, file, rows.faulty, table):
                         break
         except DeliveryRefused as refused:
             session.finish()
@@ -321,6 +332,7 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
         file,
         read=rows.read,
         rejected=rows.rejected,
+        erased=rows.rejected - rows.faulty,
         skipped=table.rows_skipped,
         unknown_columns=table.unknown_columns,
         header=table.header.cells,
@@ -329,14 +341,14 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
     )
 
 
-def _is_beyond_tolerance(staged: Staged, file: StagedFile, rejected: int, table: Table) -> bool:
+def _is_beyond_tolerance(staged: Staged, file: StagedFile, faulty: int, table: Table) -> bool:
     """Whether the feed's tolerance is certainly exceeded, even if no other row of its last file is rejected."""
     files = staged.of_feed(file.feed.name)
     if file is not files[-1] or any(other.failed for other in files):
         return False
-    rejected += sum(other.rejected for other in files)
+    faulty += sum(other.faulty for other in files)
     loaded = sum(other.loaded for other in files) + table.most_rows
-    return rejected > file.feed.tolerance * (rejected + loaded)
+    return faulty > file.feed.tolerance * (faulty + loaded)
 
 
 def _reject_duplicates(run: DeliveryRun, checked: Checked, staged: Staged) -> Staged:
@@ -415,7 +427,7 @@ def _count_findings(staged: Staged) -> list[Finding]:
         files = staged.of_feed(name)
         if any(file.failed for file in files):
             continue
-        read, rejected = sum(file.read for file in files), sum(file.rejected for file in files)
+        read, rejected = sum(file.read for file in files), sum(file.faulty for file in files)
         if not read and staged.manifest.mode == "snapshot" and table.feed.required_in_snapshot:
             findings.append(Finding(DeliveryCode.EMPTY, f"no row in feed {name}, which a snapshot must have"))
         if rejected > table.feed.tolerance * read:
@@ -466,6 +478,7 @@ def _release_memory(rows: int) -> None:
 def _accept(run: DeliveryRun, staged: Staged) -> None:
     """Everything that acceptance changes, in one transaction."""
     with run.conn.transaction(), resolving_snapshots(run.conn, run.contracts, staged.manifest):
+        erased.require(run.conn, staged.erased)
         staged.vault.attach()
         for name, rows in sorted(staged.rows_loaded().items()):
             if rows:
@@ -505,7 +518,7 @@ def _decide(
             paths = {file.resource.index: file.resource.shown_path for file in staged.files}
             for table in staged.tables.values():
                 table.rejections_to_ledger(paths)
-            if staged.kept_text.is_full:
+            if staged.kept_text.left_out:
                 reasons = Counter[str]()
                 for table in staged.tables.values():
                     reasons.update(table.rejections_without_text())

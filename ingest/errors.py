@@ -58,6 +58,7 @@ class RowCode(StrEnum):
     REPEAT = "E_REPEAT"
     SUM = "E_SUM"
     ORDER = "E_ORDER"
+    ERASED = "E_ERASED"
     PLACEHOLDER_DATE = "W_PLACEHOLDER_DATE"
     SEX_ID = "W_SEX_ID"
     BIRTH_ID = "W_BIRTH_ID"

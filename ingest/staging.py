@@ -1,7 +1,7 @@
 """The rows of one file on their way from its reader to COPY."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,12 @@ class KeptText:
     """The encrypted texts of a delivery's rejected rows, up to so many rows and bytes.
 
     Attributes:
-        is_full: Whether the text of a row was not kept.
+        is_full: Whether the text of a row was not kept, because there were too many.
+        left_out: Whether the text of a row was not kept, for whatever reason.
     """
 
     def __init__(self, keyring: Keyring, rows: int, size: int) -> None:
-        self.is_full = False
+        self.is_full = self.left_out = False
         self._encrypt, self._rows, self._bytes = keyring.encrypt, rows, size
 
     def take(self, text: str) -> bytes | None:
@@ -45,6 +46,14 @@ class KeptText:
             self.is_full = self._rows < 0 or self._bytes < 0
             if not self.is_full:
                 return self._encrypt(data)
+        self.left_out = True
+        return None
+
+    def take_of(self, reasons: Sequence[str], text: str) -> bytes | None:
+        """The text of a row with these reasons, encrypted; None beyond the limits, and of a person who was erased."""
+        if RowCode.ERASED not in reasons:
+            return self.take(text)
+        self.left_out = True
         return None
 
 
@@ -83,6 +92,7 @@ class Staging:
     Attributes:
         read, rejected: Rows so far.
         replaced: Values so far that were replaced by a hash, by column.
+        faulty: Of the rejected rows, those that are not of a person who was erased.
     """
 
     def __init__(
@@ -101,7 +111,7 @@ class Staging:
 
         Without ``fast_path`` every row is checked in full.
         """
-        self.read = self.rejected = 0
+        self.read = self.rejected = self.faulty = 0
         self.replaced = Counter[str]()
         self._table, self._staging_table, self._vault, self._context = table, staging_table, vault, context
         self._number, self._path, self._kept_text = number, path, kept_text
@@ -170,6 +180,8 @@ class Staging:
         self.read += len(raw.line) + len(ragged)
         self.rejected += rejected.height + len(ragged)
         self.replaced.update(checked.replaced)
+        faulty = rejected.filter(~pl.col("reasons").list.contains(RowCode.ERASED))
+        self.faulty += faulty.height + len(ragged)
         copies = [
             *self._with_persons_and_warnings(
                 self._staging_table.accepted_rows(checked.good.drop(self._absent)), checked.persons, checked.warnings
@@ -195,6 +207,6 @@ def with_text(raw: RawBatch, rejected: Iterable[tuple[Any, ...]], kept_text: Kep
     rows = list(rejected)
     texts = [""] * len(rows) if kept_text.is_full else raw.raw([row for row, *_ in rows])
     return [
-        (line, reasons, kept_text.take(text), *content)
+        (line, reasons, kept_text.take_of(reasons, text), *content)
         for (_, line, reasons, *content), text in zip(rows, texts, strict=True)
     ]

@@ -62,7 +62,8 @@ _MEND_ROWS = Text(
 )
 _NOTHING = Text(en="It counts. Nothing needs to be done.", zh="已计入，无需处理。")
 _NOT_KEPT = Text(
-    en="Rejected rows beyond the limit, which are counted but not kept:", zh="超出上限、只计数未留存的剔除行："
+    en="Rejected rows that are counted but not kept (beyond the limit, or of erased persons):",
+    zh="只计数未留存的剔除行（超出上限，或属于已删除个人）：",
 )
 
 
@@ -115,7 +116,7 @@ class Explanation(BaseModel):
     rows_read: int
     rows_loaded: int
     rows_rejected: int
-    rows_not_kept: int  # of the rejected ones: beyond the limit they are only counted
+    rows_not_kept: int  # of the rejected ones: beyond the limit, or of erased persons
     state: Text
     not_decided: str | None
     reasons: list[Reason]

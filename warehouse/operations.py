@@ -26,7 +26,7 @@ from ingest.pipeline import Arrival, GateRequest, OnRows, Outcome
 from ingest.privacy import access_log, vault
 from ingest.privacy.keyring import Keyring, ensure_fingerprint
 from ingest.settings import Settings
-from warehouse import schema, whole_file, workers
+from warehouse import erasure, schema, whole_file, workers
 from warehouse.access import comments, roles
 from warehouse.build import dbt, planning, runner
 from warehouse.build import publish as publication
@@ -280,6 +280,41 @@ def check_vault(settings: Settings) -> access_log.Head | None:
         return head
 
 
+def preview_erasure(settings: Settings, person_key: UUID) -> erasure.Preview:
+    """What an erasure of a person would take away; changes nothing."""
+    with open_warehouse(settings) as conn:
+        return erasure.preview(conn, contracts.load(), Keyring.from_settings(settings), person_key)
+
+
+def erase_person(
+    settings: Settings, person_key: UUID, case_number: str, ground: str
+) -> tuple[erasure.Receipt, erasure.Preview]:
+    """Erase a person; what was computed with his rows goes with the next publication, which completes the erasure."""
+    with open_warehouse(settings) as conn, planning.exclusive(server.ensure_running(settings)):
+        return erasure.erase(
+            conn,
+            contracts.load(),
+            Keyring.from_settings(settings),
+            settings.outbox_path,
+            person_key,
+            case_number=case_number,
+            ground=ground,
+            os_user=user(),
+        )
+
+
+def finish_erasures(settings: Settings) -> list[int]:
+    """Complete erasures that a publication has made possible, where readers stood in the way then."""
+    with open_warehouse(settings) as conn, planning.exclusive(server.ensure_running(settings)):
+        return erasure.finish(conn, contracts.load())
+
+
+def erasures(settings: Settings) -> list[erasure.Receipt]:
+    """The receipts of all erasures."""
+    with open_warehouse(settings) as conn:
+        return erasure.receipts(conn)
+
+
 # --- building --------------------------------------------------------------------------------------------------------
 
 
@@ -374,6 +409,7 @@ def publish(settings: Settings, plan: BuildPlan) -> publication.PublicationResul
             lifecycle.published(conn, declaration.folder(settings), number, settings.share_revisions, user())
 
         moved = publication.move(conn, plan["build"], relations, note)
+        erasure.finish(conn, known)
         write_catalogue(conn, settings)
         return moved
 

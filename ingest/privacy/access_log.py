@@ -26,7 +26,7 @@ _PACKAGE = resources.files("ingest.privacy")
 
 @dataclass(frozen=True)
 class Purpose:
-    """A purpose for which a person may be opened."""
+    """A purpose for which a person may be opened, or a ground on which one may be erased."""
 
     code: str
     label_en: str
@@ -61,7 +61,16 @@ class Head:
 
 def purposes() -> list[Purpose]:
     """The purposes, from ``purposes.csv``."""
-    lines = _PACKAGE.joinpath("purposes.csv").read_text(encoding="utf-8").splitlines()
+    return _listed("purposes.csv")
+
+
+def erasure_grounds() -> list[Purpose]:
+    """The legal grounds on which a person may be erased, from ``erasure_grounds.csv``."""
+    return _listed("erasure_grounds.csv")
+
+
+def _listed(name: str) -> list[Purpose]:
+    lines = _PACKAGE.joinpath(name).read_text(encoding="utf-8").splitlines()
     return [Purpose(**row) for row in csv.DictReader(lines)]
 
 
@@ -105,7 +114,7 @@ def migrate(conn: psycopg.Connection) -> None:
         "USAGE ON SCHEMA audit",
         "SELECT ON ALL TABLES IN SCHEMA audit",
         "EXECUTE ON FUNCTION audit.digest, audit.request, audit.request_in_emergency, audit.open,"
-        " audit.open_for_share, audit.openings_per_day, audit.set_openings_per_day",
+        " audit.open_for_share, audit.erasure, audit.openings_per_day, audit.set_openings_per_day",
     ):
         conn.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(grant), builder))
     conn.execute("SET LOCAL ROLE NONE")

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS audit.purpose (code text PRIMARY KEY, label_en text N
 -- Rows are only added. Each has the hash of the row before it, so that a row that was removed or changed shows.
 CREATE TABLE IF NOT EXISTS audit.entry (
     entry_id bigint PRIMARY KEY,         -- 1, 2, 3 … without a gap
-    event text NOT NULL CHECK (event IN ('request', 'opening', 'share', 'limit')),
+    event text NOT NULL CHECK (event IN ('request', 'opening', 'share', 'limit', 'erasure')),
     at timestamptz NOT NULL,
     login text NOT NULL,                 -- session_user
     os_user text,                        -- as the program claims it
@@ -22,6 +22,11 @@ CREATE TABLE IF NOT EXISTS audit.entry (
     previous bytea NOT NULL,             -- hash of the entry before; empty for the first
     hash bytea NOT NULL
 );
+
+-- In earlier versions there were fewer events.
+ALTER TABLE audit.entry DROP CONSTRAINT IF EXISTS entry_event_check;
+ALTER TABLE audit.entry ADD CONSTRAINT entry_event_check
+CHECK (event IN ('request', 'opening', 'share', 'limit', 'erasure'));
 
 CREATE INDEX IF NOT EXISTS entry_login ON audit.entry (login, event, at);
 
@@ -230,6 +235,24 @@ BEGIN
         count := count + 1;
     END LOOP;
     RETURN count;
+END
+$$;
+
+-- That a person was erased, on which ground; not whom.
+CREATE OR REPLACE FUNCTION audit.erasure(case_number text, ground text, os_user text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    e audit.entry;
+BEGIN
+    IF case_number IS NULL OR case_number !~ '\S' THEN
+        RAISE EXCEPTION 'name the case: its number is kept with the erasure';
+    END IF;
+    e.event := 'erasure';
+    e.case_number := case_number;
+    e.purpose := ground;
+    e.os_user := os_user;
+    RETURN audit.append(e);
 END
 $$;
 

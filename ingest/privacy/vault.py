@@ -328,6 +328,12 @@ def open_for_share(
     return {key: _record(keyring, key, encrypted) for key, encrypted in rows}
 
 
+def find_record(conn: psycopg.Connection, keyring: Keyring, person_key: UUID) -> dict[str, Any] | None:
+    """The identifiers of a person for the program alone, to find what is to be erased: shown to nobody, not logged."""
+    row = conn.execute("SELECT sealed FROM vault.person WHERE person_key = %s", [person_key]).fetchone()
+    return _record(keyring, person_key, row[0]) if row else None
+
+
 def _record(keyring: Keyring, person_key: UUID, encrypted: bytes) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(keyring.decrypt(encrypted, person_key.bytes))
     return record

@@ -214,6 +214,8 @@ class FastPath:
             if column.default_zero and isinstance(amounts := read.get(column.name), _IntColumn):
                 amounts.values[amounts.values == NULL] = 0
         persons = self._person(fields, read, needs_check)
+        if self.context.erased.keys:
+            self._find_erased(fields, persons, needs_check)
         usual = ~needs_check
         self._collect(read, persons, usual)
         for code, mask in warnings:
@@ -404,6 +406,15 @@ class FastPath:
             "person_sex": _TextColumn(_SEXES, start, start + (men >= 0).astype(np.int32)),
             "person_birth_year": _IntColumn(years, 2),
         }
+
+    def _find_erased(self, fields: FieldSlices, persons: _Output, needs_check: Mask) -> None:
+        """Leave the rows of persons who were erased to the full check."""
+        erased, keys = self.context.erased, persons.get("person_key")
+        if isinstance(keys, _KeyColumn):
+            needs_check |= erased.may_have(keys.keys)
+        elif erased.column is not None and erased.column in fields.positions:
+            starts, ends = fields.offsets(erased.column)
+            needs_check |= erased.may_have(self.keyring.other_keys(erased.scope, fields.buffer, starts, ends))
 
     def _stated(self, read: Mapping[str, _Column], height: int) -> tuple[Integers, Integers]:
         """Sex (1 men, 0 women, -1 unknown) and day of birth, as the row's own columns state them."""

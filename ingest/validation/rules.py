@@ -111,6 +111,12 @@ class _Notes:
             text = f"{code}:{column}" if column else str(code)
             (self.warnings if code.startswith("W_") else self.reasons).append((text, rows))
 
+    def set_erased(self, rows: Mask) -> None:
+        """Give rows of persons who were erased that one reason, and no other code."""
+        for notes in (self.reasons, self.warnings):
+            notes[:] = [(text, left) for text, mask in notes if (left := mask & ~rows).any()]
+        self.add(RowCode.ERASED, None, rows)
+
     @staticmethod
     def rows(notes: list[tuple[str, Mask]]) -> list[tuple[str, NDArray[np.int64]]]:
         """The rows of each code."""
@@ -164,6 +170,10 @@ def check(batch: RowBatch, feed: Feed, context: Context, keyring: Keyring) -> Ch
     _check_sums(feed, columns, wrong, notes)
     if person is not None:
         _check_agreement(feed, columns, person, notes)
+    if context.erased.keys:
+        erased = _erased(columns, person, context, keyring)
+        notes.set_erased(erased)
+        wrong |= {column.name: wrong[column.name] | erased for column in feed.keys}  # it repeats no other row
 
     bad = any_of([mask for _, mask in notes.reasons], height)
     kept = _KeptTexts()
@@ -407,6 +417,14 @@ def _identity(column: Column, kind: pl.Series, number: pl.Series, right: Mask, c
     known = classes(column)
     of_kind = kind.replace_strict(list(known), list(known.values()), default=kind, return_dtype=pl.String)
     return pl.select(pl.when(pl.Series(right)).then(pl.concat_str(of_kind, pl.lit("|"), number))).to_series()
+
+
+def _erased(columns: Mapping[str, Cleaned], person: _Person | None, context: Context, keyring: Keyring) -> Mask:
+    """The rows of persons who were erased."""
+    identity = person.identity if person is not None else context.erased.references(columns)
+    if identity is None:
+        return np.zeros(len(next(iter(columns.values())).text), dtype=np.bool_)
+    return true(keyring.person_keys(identity).is_in(list(context.erased.keys)))
 
 
 def _check_agreement(feed: Feed, columns: Mapping[str, Cleaned], person: _Person, notes: _Notes) -> None:

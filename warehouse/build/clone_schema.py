@@ -53,6 +53,23 @@ def rename_referenced_tables(conn: psycopg.Connection, build: str, suffix: str) 
                 conn.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(table, new_name))
 
 
+def drop(conn: psycopg.Connection, build: str) -> None:
+    """Drop all tables and views of a build that is not published.
+
+    Tables of models that were removed, which views outside of the builds still use, stay without their rows.
+    """
+    with conn.transaction():
+        for schema_suffix in _SUFFIXES:
+            schema, in_use = build + schema_suffix, _tables_in_use(conn, build, schema_suffix)
+            for kind, keyword in (("v", "VIEW"), ("r", "TABLE")):
+                for name in _names(conn, schema, kind):
+                    relation = sql.Identifier(schema, name)
+                    if name in in_use:
+                        conn.execute(sql.SQL("TRUNCATE {}").format(relation))
+                    else:  # IF EXISTS: CASCADE may have dropped it with another one
+                        conn.execute(sql.SQL("DROP {} IF EXISTS {} CASCADE").format(sql.SQL(keyword), relation))
+
+
 def _tables_in_use(conn: psycopg.Connection, build: str, schema_suffix: str) -> set[str]:
     """Tables of one schema of a build that views outside of the build use."""
     rows = conn.execute(

@@ -12,7 +12,7 @@ A schema that has never been complete, or was built by other code, starts as a c
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
@@ -28,6 +28,7 @@ from ingest import locks
 from ingest.contracts.model import Contracts
 from ingest.database import connect
 from ingest.errors import WarehouseError
+from warehouse.build import clone_schema
 from warehouse.build.dbt import BUILDS, code_hash, hash_files
 
 #: With at least this many changed rows, and this share of all rows, a build runs without nested loops. PostgreSQL
@@ -42,6 +43,8 @@ EXPECTATIONS = Path(expectations.__file__).resolve().parent
 _MAX_WAIT_SECONDS = 3 * 3600
 #: Setting that counts requests to rebuild a month: each new request makes a build due.
 _MONTH_REQUESTS = "months_asked"
+#: Setting that counts erasures of persons: each makes a build due.
+_ERASURES = "erasures"
 
 
 class BuildPlan(TypedDict):
@@ -128,7 +131,7 @@ def check(conn: psycopg.Connection, plan: BuildPlan) -> None:
 
 
 def ledger_hash(conn: psycopg.Connection, code: str) -> str:
-    """Hash of every decided delivery, the requests to rebuild months, the code and the suites of the audit.
+    """Hash of every decided delivery, the requests to rebuild months, erasures, the code and the suites of the audit.
 
     Equal hashes: nothing is new. A changed suite makes a build due, which is audited with it, but does not make the
     tables outdated: they do not depend on it, so ``code_hash`` leaves the suites out.
@@ -138,8 +141,10 @@ def ledger_hash(conn: psycopg.Connection, code: str) -> str:
         " WHERE status IN ('accepted', 'refused', 'superseded', 'withdrawn') ORDER BY name COLLATE \"C\""
     ).fetchall()
     requests = conn.execute("SELECT value FROM ops.setting WHERE name = %s", [_MONTH_REQUESTS]).fetchone()
+    erasures = conn.execute("SELECT value FROM ops.setting WHERE name = %s", [_ERASURES]).fetchone()
     suites = hash_files(EXPECTATIONS.rglob("*.py"))
-    return hashlib.sha256(json.dumps([code, suites, decided, requests]).encode()).hexdigest()
+    counted = [code, suites, decided, requests, *([erasures] if erasures else [])]
+    return hashlib.sha256(json.dumps(counted).encode()).hexdigest()
 
 
 def is_new(conn: psycopg.Connection) -> bool:
@@ -179,6 +184,64 @@ def request_month(conn: psycopg.Connection, month: date) -> None:
                 " WHERE NOT %s::date = ANY(b.months_asked)",
                 [build, month, month, month],
             )
+
+
+def take_out(conn: psycopg.Connection, numbers: Mapping[int, int]) -> None:
+    """Let the next build find that rows of deliveries were taken out, as if they had been deliveries of their own.
+
+    The published build holds, instead of each delivery, only what was taken out of it: so the delivery arrives again,
+    and what was taken out is gone. Makes a build due. Must run in a transaction with the build lock.
+
+    Args:
+        conn: The owner's.
+        numbers: Of the rows that were taken out, with the delivery that brought them (``vault.taken_out``).
+    """
+    conn.execute(
+        "INSERT INTO ops.setting AS s (name, value) VALUES (%s, '1')"
+        " ON CONFLICT (name) DO UPDATE SET value = (s.value::integer + 1)::text",
+        [_ERASURES],
+    )
+    conn.cursor().executemany(
+        """
+        INSERT INTO ops.build_delivery (build, state, delivery_id, name, source, sender, month, mode, created)
+        SELECT DISTINCT ON (d.build)
+            d.build, 'done', %(number)s, d.name || ' erased ' || %(number)s, d.source, d.sender, d.month, d.mode,
+            d.created
+        FROM ops.build_delivery AS d
+        INNER JOIN ops.publication AS p ON p.is_current AND d.build = p.build
+        LEFT JOIN vault.taken_out AS t ON d.delivery_id = t.delivery_id
+        WHERE d.state = 'done' AND coalesce(t.origin_id, d.delivery_id) = %(origin)s
+        """,
+        [{"number": number, "origin": origin} for number, origin in numbers.items()],
+    )
+    conn.execute(
+        "DELETE FROM ops.build_delivery AS d USING ops.publication AS p"
+        " WHERE p.is_current AND d.build = p.build AND d.state = 'done' AND d.delivery_id = ANY(%s)",
+        [list(numbers.values())],
+    )
+
+
+def built(conn: psycopg.Connection) -> set[int]:
+    """The deliveries of which the published build has rows, those of which rows were taken out included."""
+    rows = conn.execute(
+        "SELECT d.delivery_id FROM ops.build_delivery AS d INNER JOIN ops.publication AS p"
+        " ON p.is_current AND d.build = p.build AND d.state = 'done'"
+        " UNION SELECT origin_id FROM vault.taken_out"
+    ).fetchall()
+    return {number for (number,) in rows}
+
+
+def empty(conn: psycopg.Connection, build: str) -> None:
+    """Drop all tables of a build that is not published; the next build of it begins as a copy of the published one.
+
+    A build of it that is under way stops at its next step. Must run in a transaction with the build lock.
+    """
+    conn.execute(
+        "UPDATE ops.build SET code_hash = NULL, ledger_hash = NULL, completed_at = NULL, token = NULL WHERE build = %s",
+        [build],
+    )
+    conn.execute("DELETE FROM ops.build_delivery WHERE build = %s", [build])
+    clone_schema.drop(conn, build)
 
 
 def create(dsn: str, contracts: Contracts) -> BuildPlan | None:
@@ -231,6 +294,7 @@ def _freeze(conn: psycopg.Connection, build: str, contracts: Contracts) -> Build
         """,
         [build, registers],
     ).fetchall()
+    _hold_origins(conn, build)
     return BuildPlan(
         build=build,
         token=token,
@@ -243,6 +307,29 @@ def _freeze(conn: psycopg.Connection, build: str, contracts: Contracts) -> Build
         changed_sources=changed_sources(conn, build) if is_complete and not outdated and not months else None,
         deliveries=sorted(name for (name,) in names),
         vars={"build": build},
+    )
+
+
+def _hold_origins(conn: psycopg.Connection, build: str) -> None:
+    """Let ``done`` have deliveries of which rows were taken out (``take_out``) where they do not arrive again.
+
+    They were withdrawn or superseded since, so that all their rows have to go.
+    """
+    conn.execute(
+        """
+        INSERT INTO ops.build_delivery (build, state, delivery_id, name, source, sender, month, mode, created)
+        SELECT DISTINCT ON (a.arrival_id)
+            d.build, 'done', a.arrival_id, a.name, d.source, d.sender, d.month, d.mode, d.created
+        FROM ops.build_delivery AS d
+        INNER JOIN vault.taken_out AS t ON d.delivery_id = t.delivery_id
+        INNER JOIN ops.arrival AS a ON t.origin_id = a.arrival_id
+        WHERE d.build = %(build)s AND d.state = 'done' AND NOT EXISTS (
+            SELECT FROM ops.build_delivery AS i
+            WHERE i.build = %(build)s AND i.state = 'input' AND i.delivery_id = a.arrival_id
+        )
+        ON CONFLICT DO NOTHING
+        """,
+        {"build": build},
     )
 
 

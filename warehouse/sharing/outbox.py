@@ -139,6 +139,17 @@ def remove_ended(conn: psycopg.Connection, outbox: Path) -> list[str]:
     return [path for *_, path in rows]
 
 
+def remove(conn: psycopg.Connection, outbox: Path, extracts: Sequence["Affected"]) -> None:
+    """Take extracts out of the outbox. An open share writes its next one when it is due, or when it is asked for."""
+    for extract in extracts:
+        _remove(outbox / extract.path, extract.version)
+        conn.execute(
+            "UPDATE ops.share_extract SET removed_at = clock_timestamp()"
+            " WHERE name = %s AND version = %s AND publication = %s AND removed_at IS NULL",
+            [extract.name, extract.version, extract.publication],
+        )
+
+
 def _remove(folder: Path, version: int) -> None:
     """Delete the files of an extract, the manifest first; not those of another version that took the folder over."""
     manifest = folder / MANIFEST

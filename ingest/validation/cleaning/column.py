@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ingest.kernels.byte_column import Mask
+from ingest.privacy.erased import NOBODY, Erased
 from ingest.validation.constants import MONEY_DECIMALS
 
 
@@ -19,6 +20,7 @@ class Context:
     created_date: date
     amount_unit: Literal["yuan", "wanyuan"] = "yuan"
     sheet: bool = False
+    erased: Erased = NOBODY
 
     @property
     def money_decimals(self) -> int:

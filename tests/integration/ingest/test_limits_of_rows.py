@@ -53,7 +53,7 @@ def test_beyond_the_limit_they_are_counted(load: Any, warehouse: psycopg.Connect
     assert load([*GOOD, *(wrong(100 + n) for n in range(4))], **limits).status == "accepted"
     assert counts(warehouse) == (100, 96, 4, 2, {"E_CODE:result": 2})
     told = explanation.as_text(explanation.explain(warehouse, "p"))
-    assert "which are counted but not kept: 超出上限、只计数未留存的剔除行： 2" in told
+    assert "of erased persons): 只计数未留存的剔除行（超出上限，或属于已删除个人）： 2" in told
 
 
 def test_a_row_that_is_not_kept_still_repeats_a_key(load: Any, warehouse: psycopg.Connection) -> None:

@@ -40,6 +40,7 @@ ROOMS = (
     "warehouse.access",
     "warehouse.build",
     "warehouse.sharing",
+    "warehouse.erasure",
     "warehouse.explanation",
     "warehouse.notifications",
     "warehouse.portal",
