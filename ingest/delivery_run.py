@@ -302,11 +302,14 @@ def _read_file(run: DeliveryRun, checked: Checked, staged: Staged, file: StagedF
     """Read and check a file while earlier batches of it are copied; returns it with its counts or findings."""
     number, path, stopped = file.resource.index, file.resource.shown_path, False
     staging_table = staged.tables[file.feed.name]
+    source, sender = checked.manifest.source, checked.manifest.sender
     context = Context(
         checked.manifest.created_date,
         file.resource.amount_unit,
         sheet=file.resource.format in ("xlsx", "xls"),
-        erased=erased.of_feed(staged.erased, run.contracts, file.feed, checked.manifest.sender),
+        erased=erased.of_feed(
+            staged.erased, run.contracts, file.feed, sender, ledger.replaced_columns(run.conn, source, sender)
+        ),
     )
     with CopySession(run.conn) as session:
         try:

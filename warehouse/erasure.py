@@ -84,7 +84,7 @@ def erase(
     ground: str,
     os_user: str,
 ) -> tuple[Receipt, Preview]:
-    """Erase a person; the next publication completes it.
+    """Erase a person; the next publication completes it. Once erased, the receipt of then is given again.
 
     Args:
         conn: The owner's, in no transaction, with the build lock.
@@ -100,7 +100,8 @@ def erase(
         WarehouseError: The ground is none, or there is nothing of such a person.
     """
     require_ground(ground)
-    with conn.transaction():
+    earlier = erasure.of_person(conn, person_key)
+    with conn.transaction() as transaction:
         done = erasure.begin(
             conn,
             contracts,
@@ -111,18 +112,22 @@ def erase(
             os_user=os_user,
             built=planning.built(conn),
         )
-        was = _preview(conn, done.found, person_key)
+        number, was = done.erasure_id, _preview(conn, done.found, person_key)
+        if earlier is not None and not any(done.found.counts.values()):
+            number = earlier
+            raise psycopg.Rollback(transaction)
         if not any(was.rows.values()):
             raise WarehouseError("There is nothing of such a person: neither in the vault nor in any table.")
         conn.execute("DELETE FROM ops.share_extract_person WHERE person_key = %s", [person_key])
-        erasure.record_counts(conn, done.erasure_id, was.rows)
+        erasure.record_counts(conn, number, was.rows)
         planning.take_out(conn, done.taken_out)
         for build in _unpublished(conn):
             planning.empty(conn, build)
         if not _published(conn):
             erasure.finish(conn, contracts, list(done.taken_out))
-    outbox.remove(conn, folder, was.extracts)
-    return receipts(conn, done.erasure_id)[0], was
+        # Before the commit: where this is interrupted, nothing was erased, and the next call finds the extracts again.
+        outbox.remove(conn, folder, was.extracts)
+    return receipts(conn, number)[0], was
 
 
 def finish(conn: psycopg.Connection, contracts: Contracts) -> list[int]:

@@ -4,7 +4,7 @@ The list (``vault.erased``) has keyed hashes alone: person keys, and hashes of t
 person in feeds without identity numbers. Neither tells who the person is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ingest.contracts.model import Contracts, Feed
 from ingest.errors import WarehouseError
+from ingest.privacy.keyring import Keyring
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,26 @@ class Erased:
         keys: Keyed hashes, 16 bytes each; empty where no row can be of an erased person.
         column: The column that names persons, of a feed without identity numbers.
         scope: What its numbers are hashed with.
+        is_replaced: Whether all values of the column land as hashes.
     """
 
     keys: frozenset[bytes] = frozenset()
     column: str | None = None
     scope: str = ""
+    is_replaced: bool = False
 
-    def references(self, columns: Mapping[str, HasText]) -> pl.Series | None:
-        """The numbers that name persons, as ``Keyring.person_keys`` takes them; None where no column does."""
+    def references(self, columns: Mapping[str, HasText], keyring: Keyring) -> list[pl.Series]:
+        """The numbers that name persons, as ``Keyring.person_keys`` takes them; none where no column does.
+
+        As they came, and as they land where the column has identity numbers: the list has what landed.
+        """
         if self.column is None:
-            return None
-        return pl.select(pl.concat_str(pl.lit(f"{self.scope}|"), columns[self.column].text)).to_series()
+            return []
+        text = columns[self.column].text
+        return [
+            pl.select(pl.concat_str(pl.lit(f"{self.scope}|"), numbers)).to_series()
+            for numbers in (text, keyring.replaced(text))
+        ]
 
     @cached_property
     def _heads(self) -> NDArray[np.uint64]:
@@ -91,12 +101,24 @@ def keys(conn: psycopg.Connection) -> frozenset[bytes]:
     return frozenset(key.bytes for (key,) in conn.execute("SELECT key_hash FROM vault.erased"))
 
 
-def of_feed(listed: frozenset[bytes], contracts: Contracts, feed: Feed, sender: str) -> Erased:
-    """The list for the rows of one feed and sender."""
+def of_feed(
+    listed: frozenset[bytes], contracts: Contracts, feed: Feed, sender: str, replaced: Collection[str]
+) -> Erased:
+    """The list for the rows of one feed and sender.
+
+    Args:
+        listed: From ``keys``.
+        contracts: All feeds.
+        feed: The feed.
+        sender: The sender.
+        replaced: The columns of which all values of the sender land as hashes.
+    """
     if feed.has_person:
         return Erased(listed)
     named = reference(contracts, feed)
-    return NOBODY if named is None else Erased(listed, named.column, scope(feed, sender, named.column))
+    if named is None:
+        return NOBODY
+    return Erased(listed, named.column, scope(feed, sender, named.column), named.column in replaced)
 
 
 def require(conn: psycopg.Connection, listed: frozenset[bytes]) -> None:

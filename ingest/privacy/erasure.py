@@ -26,7 +26,7 @@ from ingest.landing import tables
 from ingest.ledger import ledger
 from ingest.privacy import erased, vault
 from ingest.privacy.erased import Reference
-from ingest.privacy.keyring import Keyring
+from ingest.privacy.keyring import REPLACED_PATTERN, Keyring
 
 #: What separates the fields of a rejected row's text.
 _DELIMITERS = ("\t", ",", ";", "|")
@@ -50,12 +50,14 @@ class Found:
         landed: Places of the landed rows, by landing table.
         numbers: Under which senders know the person, by the landing table whose key they are and the sender.
         rejected: Places of rejected rows whose text is kept.
+        texts: Places and columns of texts in the vault that did not land.
         counts: Rows by table.
     """
 
     landed: dict[str, list[Place]] = field(default_factory=dict)
     numbers: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     rejected: list[Place] = field(default_factory=list)
+    texts: list[tuple[Place, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -78,11 +80,13 @@ def find(conn: psycopg.Connection, contracts: Contracts, keyring: Keyring, perso
             _find_landed(conn, feed, person_key, found)
     for feed in sorted(contracts.feeds.values(), key=lambda one: one.table):
         if (named := erased.reference(contracts, feed)) is not None:
-            _find_referring(conn, feed, named, person_key, found)
+            _find_referring(conn, keyring, feed, named, person_key, found)
     for table, places in found.landed.items():
         found.counts[f"{tables.SCHEMA}.{table}"] = len(places)
     _find_rejected(conn, contracts, keyring, person_key, found)
+    _find_texts(conn, keyring, person_key, found)
     found.counts["ops.rejection"] = len(found.rejected)
+    found.counts["vault.text"] = len(found.texts)
     found.counts["ops.warning"] = _at_places(conn, "SELECT count(*) FROM ops.warning AS w WHERE {}", found.places)
     for table in ("folded", "recent"):
         row = conn.execute(
@@ -111,7 +115,9 @@ def _find_landed(conn: psycopg.Connection, feed: Feed, person_key: UUID, found: 
             found.numbers[feed.table, sender].add(value)
 
 
-def _find_referring(conn: psycopg.Connection, feed: Feed, named: Reference, person_key: UUID, found: Found) -> None:
+def _find_referring(
+    conn: psycopg.Connection, keyring: Keyring, feed: Feed, named: Reference, person_key: UUID, found: Found
+) -> None:
     """Rows that name the person by a number; not where the sender gave the number to another person as well."""
     for (register, sender), values in found.numbers.items():
         if register != named.register.table:
@@ -123,38 +129,79 @@ def _find_referring(conn: psycopg.Connection, feed: Feed, named: Reference, pers
                 " INNER JOIN ops.arrival AS a ON r.delivery_id = a.arrival_id AND a.sender = %(sender)s"
                 " WHERE r.{column} = ANY(%(values)s)"
             ).format(sql.Identifier(tables.SCHEMA, feed.table), column=column),
-            {"sender": sender, "values": sorted(_own_numbers(conn, named.register, sender, values, person_key))},
+            {"sender": sender, "values": _own_numbers(conn, keyring, named.register, sender, values, person_key)},
         ).fetchall()
         if rows:
             found.landed.setdefault(feed.table, []).extend(Place(*row) for row in rows)
 
 
 def _own_numbers(
-    conn: psycopg.Connection, register: Feed, sender: str, values: Collection[str], person_key: UUID
-) -> set[str]:
-    """The numbers that a sender gave to the person and to nobody else."""
+    conn: psycopg.Connection,
+    keyring: Keyring,
+    register: Feed,
+    sender: str,
+    values: Collection[str],
+    person_key: UUID,
+) -> list[str]:
+    """The numbers that a sender gave to the person and to nobody else, and the hashes that may land instead of them."""
+    hashes = _hashes(keyring, values)
     column = sql.Identifier(register.keys[0].name)
     of_others = conn.execute(
         sql.SQL(
             "SELECT DISTINCT r.{column} FROM {} AS r INNER JOIN ops.arrival AS a ON r.delivery_id = a.arrival_id"
             " WHERE a.sender = %s AND r.{column} = ANY(%s) AND r.person_key <> %s"
         ).format(sql.Identifier(tables.SCHEMA, register.table), column=column),
-        [sender, sorted(values), person_key],
+        [sender, [*hashes, *hashes.values()], person_key],
     ).fetchall()
-    return set(values) - {value for (value,) in of_others}
+    taken = set(_hashes(keyring, [value for (value,) in of_others]).values())
+    return sorted({form for number, hashed in hashes.items() if hashed not in taken for form in (number, hashed)})
+
+
+def _hashes(keyring: Keyring, numbers: Collection[str]) -> dict[str, str]:
+    """Each number with what lands instead of it where its column has identity numbers."""
+    return {
+        number: number if re.fullmatch(REPLACED_PATTERN, number) else keyring.replaced(pl.Series([number]))[0]
+        for number in numbers
+    }
 
 
 def _find_rejected(
     conn: psycopg.Connection, contracts: Contracts, keyring: Keyring, person_key: UUID, found: Found
 ) -> None:
     """Rejected rows whose text has the person's identity number, or the number under which the sender knows him."""
-    record = vault.find_record(conn, keyring, person_key)
-    identity = _pattern(_forms(str((record or {}).get("certno") or "")))
+    identity = _identity(conn, keyring, person_key)
     for row in _rejected_rows(conn):
         text = unicodedata.normalize("NFKC", keyring.decrypt(row.raw).decode())
         feed = contracts.feeds.get((row.source, row.feed))
-        if identity.search(text.upper()) or (feed is not None and _is_numbered(contracts, feed, row, text, found)):
+        if identity.search(text.upper()) or (
+            feed is not None and _is_numbered(contracts, keyring, feed, row, text, found)
+        ):
             found.rejected.append(row.place)
+
+
+def _identity(conn: psycopg.Connection, keyring: Keyring, person_key: UUID) -> re.Pattern[str]:
+    """Finds the person's identity number; nothing where the vault has no record of the person."""
+    record = vault.find_record(conn, keyring, person_key)
+    return _pattern(_forms(str((record or {}).get("certno") or "")))
+
+
+def _find_texts(conn: psycopg.Connection, keyring: Keyring, person_key: UUID, found: Found) -> None:
+    """Texts in the vault of the person's rows, and those of other rows that have the identity number."""
+    identity, places = _identity(conn, keyring, person_key), found.places
+    with conn.transaction(), conn.cursor(name="erasure_texts") as cursor:
+        cursor.execute(
+            "SELECT delivery_id, file_no, line_number, column_name, person_key, sealed FROM vault.text"
+            " INNER JOIN ops.arrival ON delivery_id = arrival_id"
+        )
+        for *numbers, column, owner, encrypted in cursor:
+            place = Place(*numbers)
+            bound_to = vault.row_owner(*place) if owner is None else owner.bytes
+            if (
+                owner == person_key
+                or place in places
+                or identity.search(unicodedata.normalize("NFKC", vault.text_of(keyring, bound_to, encrypted)).upper())
+            ):
+                found.texts.append((place, column))
 
 
 class _Rejected(NamedTuple):
@@ -177,7 +224,7 @@ def _rejected_rows(conn: psycopg.Connection) -> Iterator[_Rejected]:
             yield _Rejected(Place(arrival_id, file_no, line_number), *others)
 
 
-def _is_numbered(contracts: Contracts, feed: Feed, row: _Rejected, text: str, found: Found) -> bool:
+def _is_numbered(contracts: Contracts, keyring: Keyring, feed: Feed, row: _Rejected, text: str, found: Found) -> bool:
     """Whether the row has the number under which its sender knows the person."""
     named = erased.reference(contracts, feed)
     register = named.register if named is not None else feed
@@ -191,7 +238,8 @@ def _is_numbered(contracts: Contracts, feed: Feed, row: _Rejected, text: str, fo
     for delimiter in _DELIMITERS:
         fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
         if len(fields) == len(names):
-            return fields[names.index(column)].strip() in numbers
+            number = fields[names.index(column)].strip()
+            return not numbers.isdisjoint({number, *_hashes(keyring, [number]).values()})
     return False
 
 
@@ -268,6 +316,10 @@ def begin(
         )
     _at_places(conn, "DELETE FROM ops.rejection AS w WHERE {}", found.rejected)
     _at_places(conn, "DELETE FROM ops.warning AS w WHERE {}", found.places)
+    conn.cursor().executemany(
+        "DELETE FROM vault.text WHERE delivery_id = %s AND file_no = %s AND line_number = %s AND column_name = %s",
+        [(*place, column) for place, column in found.texts],
+    )
     taken_out = _take_out(conn, found, built)
     conn.cursor().executemany(
         "INSERT INTO vault.taken_out (delivery_id, origin_id, erasure_id) VALUES (%s, %s, %s)",
@@ -297,7 +349,7 @@ def _list(
             continue
         for (register, sender), values in found.numbers.items():
             if register == named.register.table:
-                own = sorted(_own_numbers(conn, named.register, sender, values, person_key))
+                own = _own_numbers(conn, keyring, named.register, sender, values, person_key)
                 numbers = pl.Series([f"{erased.scope(feed, sender, named.column)}|{value}" for value in own])
                 hashes |= {UUID(bytes=key) for key in (keyring.person_keys(numbers) if own else ())}
     conn.cursor().executemany(
@@ -403,6 +455,12 @@ def finish(conn: psycopg.Connection, contracts: Contracts, numbers: Collection[i
             " RETURNING erasure_id"
         ).fetchall()
     ]
+
+
+def of_person(conn: psycopg.Connection, person_key: UUID) -> int | None:
+    """The erasure that put a person on the list."""
+    row = conn.execute("SELECT erasure_id FROM vault.erased WHERE key_hash = %s", [person_key]).fetchone()
+    return row[0] if row else None
 
 
 def receipts(conn: psycopg.Connection, erasure_id: int | None = None) -> list[dict[str, Any]]:

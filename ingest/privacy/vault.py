@@ -334,6 +334,17 @@ def find_record(conn: psycopg.Connection, keyring: Keyring, person_key: UUID) ->
     return _record(keyring, person_key, row[0]) if row else None
 
 
+def text_of(keyring: Keyring, owner: bytes, encrypted: bytes) -> str:
+    """A text that did not land, for the program alone.
+
+    Args:
+        keyring: Decrypts it.
+        owner: The person key, or ``row_owner``.
+        encrypted: As it is in ``vault.text``.
+    """
+    return str(json.loads(keyring.decrypt(encrypted, owner))["text"])
+
+
 def _record(keyring: Keyring, person_key: UUID, encrypted: bytes) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(keyring.decrypt(encrypted, person_key.bytes))
     return record

@@ -412,6 +412,8 @@ class FastPath:
         erased, keys = self.context.erased, persons.get("person_key")
         if isinstance(keys, _KeyColumn):
             needs_check |= erased.may_have(keys.keys)
+        elif erased.is_replaced:
+            needs_check |= True  # the list has the hashes of the numbers, which only the full check computes
         elif erased.column is not None and erased.column in fields.positions:
             starts, ends = fields.offsets(erased.column)
             needs_check |= erased.may_have(self.keyring.other_keys(erased.scope, fields.buffer, starts, ends))

@@ -421,10 +421,10 @@ def _identity(column: Column, kind: pl.Series, number: pl.Series, right: Mask, c
 
 def _erased(columns: Mapping[str, Cleaned], person: _Person | None, context: Context, keyring: Keyring) -> Mask:
     """The rows of persons who were erased."""
-    identity = person.identity if person is not None else context.erased.references(columns)
-    if identity is None:
-        return np.zeros(len(next(iter(columns.values())).text), dtype=np.bool_)
-    return true(keyring.person_keys(identity).is_in(list(context.erased.keys)))
+    found = np.zeros(len(next(iter(columns.values())).text), dtype=np.bool_)
+    for identity in [person.identity] if person is not None else context.erased.references(columns, keyring):
+        found |= true(keyring.person_keys(identity).is_in(list(context.erased.keys)))
+    return found
 
 
 def _check_agreement(feed: Feed, columns: Mapping[str, Cleaned], person: _Person, notes: _Notes) -> None:
