@@ -286,9 +286,9 @@ def test_the_entry_turns_secrets_of_a_service_into_settings(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GIVEN the secrets of a service THEN its settings are made of them, and none of the secrets of others is there."""
+    entry = entered(name, tmp_path / "s", monkeypatch)
     before = dict(os.environ)
-    made = {key: value for key, value in entered(name, tmp_path / "s", monkeypatch)["environment"]().items()
-            if key not in before}  # fmt: skip
+    made = {key: value for key, value in entry["environment"]().items() if key not in before}
     host = "postgres:5432"
     airflow = f"airflow:p%40ss%2Fairflow_password@{host}/airflow"
     queue = "redis://airflow:p%40ss%2Fredis_password@redis:6379"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest import contracts, database
@@ -290,6 +290,7 @@ def test_of_many_keys_only_ranges_are_compared(monkeypatch):
     assert not are_unique(["a", "c"], ["b", "d"])  # may be: the database looks
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(st.lists(st.text("ab1", max_size=12), max_size=6), max_size=5))
 def test_no_repeated_key_is_overlooked(parts: list[list[str]]):
     keys = [key for part in parts for key in part]
